@@ -61,6 +61,15 @@ impl Timestamp {
         }
     }
 
+    /// Returns the date and time of day in UTC.
+    ///
+    /// Civil, because `jiff::Timestamp` ends a day before the year 9999 does.
+    pub(crate) fn civil(self) -> jiff::civil::DateTime {
+        jiff::civil::date(1970, 1, 1)
+            .at(0, 0, 0, 0)
+            .saturating_add(jiff::SignedDuration::from_micros(self.0))
+    }
+
     /// Adds a TTL to this time.
     ///
     /// # Errors
@@ -92,12 +101,7 @@ impl From<SystemTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `jiff::Timestamp` ends a day before the year does; its civil time does not.
-        let since_epoch = jiff::SignedDuration::from_micros(self.0);
-        let time = jiff::civil::date(1970, 1, 1)
-            .at(0, 0, 0, 0)
-            .saturating_add(since_epoch);
-        write!(f, "{time}Z")
+        write!(f, "{}Z", self.civil())
     }
 }
 

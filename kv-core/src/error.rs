@@ -47,6 +47,15 @@ pub enum Error {
     #[allow(missing_docs, reason = "the variant's line says it")]
     TooLarge { limit: u64, size: u64 },
 
+    /// A value is under a limit, both in bytes.
+    #[error("{size} bytes are under the limit of {limit} bytes")]
+    #[allow(missing_docs, reason = "the variant's line says it")]
+    TooSmall { limit: u64, size: u64 },
+
+    /// A counter that would leave the range of a 64-bit integer. It stays as it is.
+    #[error("the counter would leave the range of a 64-bit integer")]
+    Overflow,
+
     /// A value that is not a JSON object.
     #[error("a value must be a JSON object; wrap anything else in `Items`")]
     NotAnObject,

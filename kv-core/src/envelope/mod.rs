@@ -1,0 +1,220 @@
+//! The JSON record of the Redis and DynamoDB stores, shared with Python's py-key-value.
+//!
+//! A record is one object, here with the members in the order that [`encode`] writes:
+//!
+//! ```json
+//! {"collection":"users","created_at":"2026-01-02T03:04:05.123456+00:00",
+//!  "expires_at":"2026-01-03T03:04:05.123456+00:00","key":"u1",
+//!  "revision":"8f1c0e5a92b74d6683a1f0c2d4e5b697","value":{"name":"Ada"},"version":1}
+//! ```
+//!
+//! `created_at` and `expires_at` are left out when the entry has none. `revision` is random and
+//! ours alone: Python ignores it, and it makes the stored bytes of two writes differ, so that the
+//! bytes can be the [`Revision`] of the write.
+//!
+//! [`decode`] reads what any version of Python's library writes, also where RFC 8259 forbids it,
+//! and hands the value's text on as it stands.
+
+mod date;
+mod scan;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Entry, Error, Result, Revision, Timestamp, Value};
+
+/// A record, read.
+///
+/// `Debug` prints neither the names nor the value.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// What is stored. Its revision is the record's exact bytes.
+    pub entry: Entry,
+    /// The collection that the record says it is of. `None` when it says none, or one that no
+    /// UTF-8 can spell.
+    pub collection: Option<String>,
+    /// The key that the record says it is of; `None` as for the collection.
+    pub key: Option<String>,
+}
+
+impl Envelope {
+    /// Tells whether the record names both this collection and this key.
+    ///
+    /// A read by key need not ask, as Python does not. Listing and clearing must: a row that does
+    /// not say its name may be another program's.
+    #[must_use]
+    pub fn is_of(&self, collection: &str, key: &str) -> bool {
+        self.collection.as_deref() == Some(collection) && self.key.as_deref() == Some(key)
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes `entry` as the record of `key` in `collection`.
+///
+/// The text is compact, and holds the value's text as it stands. No two calls return the same
+/// bytes: each draws 16 random ones for the member `revision`. The entry's own revision is not
+/// written.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] when the system gives no random bytes.
+///
+/// # Examples
+///
+/// ```
+/// use kv_core::{Entry, Value, envelope};
+///
+/// let value = Value::from_json(r#"{"name":"Ada"}"#)?;
+/// let record = envelope::encode("users", "u1", &Entry::new(value.clone()))?;
+/// let read = envelope::decode(record)?;
+/// assert!(read.is_of("users", "u1"));
+/// assert_eq!(read.entry.value, value);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
+    let mut revision = [0; 16];
+    getrandom::fill(&mut revision).map_err(|source| Error::Unavailable {
+        store: "the system's random source",
+        reason: "it gave no bytes to mark the write with".to_owned(),
+        source: Some(Arc::new(source)),
+    })?;
+    let revision = u128::from_le_bytes(revision);
+
+    // Room for the punctuation, the dates and names without escapes.
+    let capacity = 224 + collection.len() + key.len() + entry.value.len();
+    let mut record = Vec::with_capacity(capacity);
+    record.extend_from_slice(br#"{"collection":"#);
+    push_string(&mut record, collection)?;
+    push_date(&mut record, r#","created_at":"#, entry.created_at);
+    push_date(&mut record, r#","expires_at":"#, entry.expires_at);
+    record.extend_from_slice(br#","key":"#);
+    push_string(&mut record, key)?;
+    record.extend_from_slice(format!(r#","revision":"{revision:032x}","value":"#).as_bytes());
+    record.extend_from_slice(entry.value.as_bytes());
+    record.extend_from_slice(br#","version":1}"#);
+    Ok(record.into())
+}
+
+/// Reads a record, whichever language wrote it.
+///
+/// The value shares the record's bytes. It keeps its text, with `NaN`, `Infinity`, numbers of any
+/// size, lone surrogates and repeated members in it, where [`Value::decode`] will judge them. A
+/// value that is a string holding an object is unwrapped.
+///
+/// Of a member that stands twice the last one counts. Only `value` is required. Dates may be
+/// `null`, have any offset including `Z`, and 0 to 9 fraction digits, of which 6 count; a time
+/// that the offset moves out of the years 1 to 9999 is held at their end. Other members are
+/// ignored.
+///
+/// # Errors
+///
+/// [`Error::Corrupted`] when the record is not one JSON object in UTF-8, when its value is missing
+/// or no object, when a date is not a string or has no offset, or when a member is nested deeper
+/// than 127 levels, which makes 128 with the record around it.
+pub fn decode(record: Bytes) -> Result<Envelope> {
+    read(record).map_err(|reason| Error::Corrupted {
+        reason,
+        source: None,
+    })
+}
+
+/// Reads a record, or says what is wrong with it.
+fn read(record: Bytes) -> Result<Envelope, &'static str> {
+    let text = std::str::from_utf8(&record).map_err(|_| "it is not UTF-8")?;
+    let mut members = Members::default();
+    scan::members(text, |name, span| {
+        let member = match &*unescape(&text[name]).unwrap_or_default() {
+            "collection" => &mut members.collection,
+            "created_at" => &mut members.created_at,
+            "expires_at" => &mut members.expires_at,
+            "key" => &mut members.key,
+            "value" => &mut members.value,
+            _ => return,
+        };
+        *member = Some(span);
+    })?;
+
+    let entry = Entry::new(value(&record, text, members.value)?)
+        .with_created_at(date(text, members.created_at)?)
+        .with_expires_at(date(text, members.expires_at)?);
+    let name = |span| unescape(&text[span?]).map(Cow::into_owned);
+    let collection = name(members.collection);
+    let key = name(members.key);
+    Ok(Envelope {
+        entry: entry.with_revision(Revision::from_bytes(record)),
+        collection,
+        key,
+    })
+}
+
+/// Where the known members of a record stand in its text.
+#[derive(Default)]
+struct Members {
+    collection: Option<Range<usize>>,
+    created_at: Option<Range<usize>>,
+    expires_at: Option<Range<usize>>,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+}
+
+fn value(record: &Bytes, text: &str, span: Option<Range<usize>>) -> Result<Value, &'static str> {
+    let span = span.ok_or("it has no value")?;
+    if text[span.clone()].starts_with('{') {
+        return Ok(Value::from_stored(record.slice(span)));
+    }
+    let inner = unescape(&text[span]).ok_or("its value is not an object")?;
+    let span = scan::value(&inner)?;
+    if !inner[span.clone()].starts_with('{') {
+        return Err("its value is not an object");
+    }
+    Ok(Value::from_stored(
+        Bytes::from(inner.into_owned()).slice(span),
+    ))
+}
+
+fn date(text: &str, span: Option<Range<usize>>) -> Result<Option<Timestamp>, &'static str> {
+    let Some(date) = span.map(|span| &text[span]) else {
+        return Ok(None);
+    };
+    if date == "null" {
+        return Ok(None);
+    }
+    unescape(date)
+        .and_then(|date| date::parse(&date))
+        .map(Some)
+        .ok_or("a date is not a time with an offset in the years 1 to 9999")
+}
+
+/// Returns the characters of a JSON string; `None` when `json` is something else, or spells a lone
+/// surrogate, which no `str` can hold.
+fn unescape(json: &str) -> Option<Cow<'_, str>> {
+    let plain = json.strip_prefix('"')?.strip_suffix('"')?;
+    if plain.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(plain))
+    }
+}
+
+fn push_string(record: &mut Vec<u8>, text: &str) -> Result<()> {
+    serde_json::to_writer(record, text).map_err(Error::encode)
+}
+
+fn push_date(record: &mut Vec<u8>, name: &str, time: Option<Timestamp>) {
+    if let Some(time) = time {
+        record.extend_from_slice(name.as_bytes());
+        record.extend_from_slice(date::quoted(time).as_bytes());
+    }
+}
