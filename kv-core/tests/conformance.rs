@@ -1,0 +1,36 @@
+//! The reference store keeps the contract, bare and behind `Arc<dyn Store>` and `Box<dyn Store>`.
+
+mod reference {
+    use crate::support::{make, make_spoilable};
+
+    kv_core::conformance_tests!(make);
+    kv_core::undecodable_tests!(make_spoilable);
+}
+
+mod behind_arc {
+    use std::sync::Arc;
+
+    use kv_core::conformance::Fixture;
+    use kv_core::{ManualClock, Store};
+
+    async fn make(clock: Arc<ManualClock>) -> Fixture<Arc<dyn Store>> {
+        let fixture = crate::support::make(clock).await;
+        fixture.map(|store| Arc::new(store) as Arc<dyn Store>)
+    }
+
+    kv_core::conformance_tests!(make);
+}
+
+mod behind_box {
+    use std::sync::Arc;
+
+    use kv_core::conformance::Fixture;
+    use kv_core::{ManualClock, Store};
+
+    async fn make(clock: Arc<ManualClock>) -> Fixture<Box<dyn Store>> {
+        let fixture = crate::support::make(clock).await;
+        fixture.map(|store| Box::new(store) as Box<dyn Store>)
+    }
+
+    kv_core::conformance_tests!(make);
+}
