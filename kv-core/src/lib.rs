@@ -1,16 +1,24 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod collection;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod entry;
+pub mod envelope;
 mod error;
+mod ext;
 pub mod name;
 mod page;
 mod store;
 mod value;
+pub mod wrappers;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use collection::{Collection, Items};
 pub use entry::{Entry, Revision};
 pub use error::{DecryptKind, Error, Result, Source};
+pub use ext::StoreExt;
 pub use page::{CollectionPage, Cursor, KeyPage, KeyQuery};
 pub use store::{PutMode, Store, StoreInfo};
 pub use value::Value;

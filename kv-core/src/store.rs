@@ -1,6 +1,7 @@
 //! [`Store`]: the trait that every backend and wrapper implements, and its contract.
 
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -268,8 +269,20 @@ macro_rules! forward {
         #[deny(clippy::missing_trait_methods)]
         #[async_trait]
         impl<S: Store + ?Sized> Store for $pointer<S> {
-            async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
-                (**self).get(collection, key).await
+            // As `async_trait` writes it, but handing on the inner future: a read from memory is
+            // so short that boxing it once more would show.
+            fn get<'s, 'c, 'k, 'f>(
+                &'s self,
+                collection: &'c str,
+                key: &'k str,
+            ) -> Pin<Box<dyn Future<Output = Result<Option<Entry>>> + Send + 'f>>
+            where
+                's: 'f,
+                'c: 'f,
+                'k: 'f,
+                Self: 'f,
+            {
+                (**self).get(collection, key)
             }
 
             async fn put(

@@ -1,0 +1,19 @@
+#![doc = include_str!("../docs/wrappers.md")]
+
+mod forward;
+mod limit_size;
+mod prefix;
+mod prefix_collections;
+mod prefix_keys;
+mod read_only;
+mod single_flight;
+mod timeout;
+mod ttl_clamp;
+
+pub use limit_size::LimitSize;
+pub use prefix_collections::PrefixCollections;
+pub use prefix_keys::PrefixKeys;
+pub use read_only::ReadOnly;
+pub use single_flight::SingleFlight;
+pub use timeout::Timeout;
+pub use ttl_clamp::TtlClamp;

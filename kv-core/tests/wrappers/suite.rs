@@ -1,0 +1,133 @@
+//! Every wrapper that writes keeps the whole contract with neutral options.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv_core::conformance::Fixture;
+use kv_core::{ManualClock, Store, StoreExt, name, wrappers};
+
+use crate::support::{ReferenceStore, make_spoilable};
+
+const NEUTRAL: Duration = Duration::MAX;
+
+type Reference = Arc<ReferenceStore>;
+
+/// Spoils records whose stored names begin with these texts.
+fn spoiler(
+    store: &Reference,
+    collection_prefix: &'static str,
+    key_prefix: &'static str,
+) -> impl Fn(String, String) -> std::future::Ready<()> + Send + Sync + 'static {
+    let store = Arc::clone(store);
+    move |collection, key| {
+        let collection = format!("{collection_prefix}{collection}");
+        store.spoil(&collection, &format!("{key_prefix}{key}"));
+        std::future::ready(())
+    }
+}
+
+mod prefix_keys {
+    use super::*;
+
+    const LONGEST_KEY: usize = name::MAX_KEY_BYTES - "p__".len();
+
+    async fn make_prefixed(clock: Arc<ManualClock>) -> Fixture<wrappers::PrefixKeys<Reference>> {
+        let fixture = make_spoilable(clock).await;
+        let spoiler = spoiler(&fixture, "", "p__");
+        let fixture = fixture.map(|store| store.prefixed_keys("p").unwrap());
+        let fixture = fixture.with_longest_names(name::MAX_COLLECTION_BYTES, LONGEST_KEY);
+        fixture.with_spoiler(spoiler)
+    }
+
+    kv_core::conformance_tests!(make_prefixed);
+    kv_core::undecodable_tests!(make_prefixed);
+}
+
+mod prefix_collections {
+    use super::*;
+
+    const LONGEST_COLLECTION: usize = name::MAX_COLLECTION_BYTES - "p__".len();
+
+    async fn make_prefixed(
+        clock: Arc<ManualClock>,
+    ) -> Fixture<wrappers::PrefixCollections<Reference>> {
+        let fixture = make_spoilable(clock).await;
+        let spoiler = spoiler(&fixture, "p__", "");
+        let fixture = fixture.map(|store| store.prefixed("p").unwrap());
+        let fixture = fixture.with_longest_names(LONGEST_COLLECTION, name::MAX_KEY_BYTES);
+        fixture.with_spoiler(spoiler)
+    }
+
+    kv_core::conformance_tests!(make_prefixed);
+    kv_core::undecodable_tests!(make_prefixed);
+}
+
+mod limit_size {
+    use super::*;
+
+    async fn make_limited(clock: Arc<ManualClock>) -> Fixture<wrappers::LimitSize<Reference>> {
+        make_spoilable(clock)
+            .await
+            .map(|store| store.limit_size(u64::MAX))
+    }
+
+    kv_core::conformance_tests!(make_limited);
+    kv_core::undecodable_tests!(make_limited);
+}
+
+mod ttl_clamp {
+    use super::*;
+
+    async fn make_clamped(clock: Arc<ManualClock>) -> Fixture<wrappers::TtlClamp<Reference>> {
+        let fixture = make_spoilable(clock).await;
+        fixture.map(|store| store.clamp_ttl(Duration::ZERO, NEUTRAL).unwrap())
+    }
+
+    kv_core::conformance_tests!(make_clamped);
+    kv_core::undecodable_tests!(make_clamped);
+}
+
+mod timeout {
+    use super::*;
+
+    async fn make_timed(clock: Arc<ManualClock>) -> Fixture<wrappers::Timeout<Reference>> {
+        make_spoilable(clock)
+            .await
+            .map(|store| store.timeout(NEUTRAL))
+    }
+
+    kv_core::conformance_tests!(make_timed);
+    kv_core::undecodable_tests!(make_timed);
+}
+
+mod single_flight {
+    use super::*;
+
+    async fn make_shared(clock: Arc<ManualClock>) -> Fixture<wrappers::SingleFlight<Reference>> {
+        make_spoilable(clock).await.map(StoreExt::single_flight)
+    }
+
+    kv_core::conformance_tests!(make_shared);
+    kv_core::undecodable_tests!(make_shared);
+}
+
+mod all_of_them {
+    use super::*;
+
+    async fn make_all(clock: Arc<ManualClock>) -> Fixture<impl Store> {
+        let fixture = make_spoilable(clock).await;
+        let spoiler = spoiler(&fixture, "c__", "k__");
+        let fixture = fixture.map(|store| {
+            let store = store.single_flight().timeout(NEUTRAL).limit_size(u64::MAX);
+            let store = store.clamp_ttl(Duration::ZERO, NEUTRAL).unwrap();
+            store.prefixed_keys("k").unwrap().prefixed("c").unwrap()
+        });
+        let longest_collection = name::MAX_COLLECTION_BYTES - "c__".len();
+        let longest_key = name::MAX_KEY_BYTES - "k__".len();
+        let fixture = fixture.with_longest_names(longest_collection, longest_key);
+        fixture.with_spoiler(spoiler)
+    }
+
+    kv_core::conformance_tests!(make_all);
+    kv_core::undecodable_tests!(make_all);
+}
