@@ -1,1 +1,10 @@
-//! Soon.
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod index;
+mod name;
+mod store;
+mod sweep;
+
+pub use builder::MemoryStoreBuilder;
+pub use store::MemoryStore;

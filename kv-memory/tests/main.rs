@@ -1,0 +1,10 @@
+//! The crate's integration tests, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod capacity;
+mod conformance;
+mod listing;
+mod race;
+mod support;
+mod times;
