@@ -1,1 +1,133 @@
-//! Soon.
+//! Compares two ways to do the same inside one run, and prints one line a figure.
+//!
+//! Two benchmarks run one after the other differ by what else the machine did meanwhile. Here the
+//! two take turns in short rounds, so that both see the same machine, and the ratio is the median
+//! of the rounds' own ratios.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+/// Bytes of every value.
+pub const VALUE_BYTES: usize = 1024;
+
+/// One figure: what is compared and what ratio is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure<'a> {
+    /// What is measured.
+    pub name: &'a str,
+    /// What it is compared with.
+    pub against: &'a str,
+    /// How many entries there are, writers, or whatever else grows.
+    pub size: u64,
+    /// The wanted ratio of the two, ours by theirs.
+    pub goal: Goal,
+}
+
+/// The wanted ratio of our figure to theirs.
+#[derive(Clone, Copy, Debug)]
+pub enum Goal {
+    /// At most so much: of times.
+    AtMost(f64),
+    /// At least so much: of rates.
+    AtLeast(f64),
+    /// None is set.
+    Open,
+}
+
+/// Times `ours` and `theirs` in turns and prints the median time of one operation of each.
+///
+/// Each is called with the number of the round, does its `operations` and returns how long they
+/// took. Round 0 warms up and does not count.
+pub fn compare(
+    figure: Figure<'_>,
+    rounds: usize,
+    operations: usize,
+    mut ours: impl FnMut(usize) -> Duration,
+    mut theirs: impl FnMut(usize) -> Duration,
+) {
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..=rounds {
+        // Whoever is second may find the caches as the first left them.
+        let (own, other) = if round % 2 == 0 {
+            (ours(round), theirs(round))
+        } else {
+            let other = theirs(round);
+            (ours(round), other)
+        };
+        if round > 0 {
+            let [own, other] = [own, other].map(|time| time.as_nanos() as f64 / operations as f64);
+            for (list, value) in times.iter_mut().zip([own, other, own / other]) {
+                list.push(value);
+            }
+        }
+    }
+    let [own, other, ratio] = times.map(median);
+    print(figure, own, other, ratio, "ns");
+}
+
+/// Compares rates, in operations a second, as [`compare`] compares times.
+pub fn compare_rates(
+    figure: Figure<'_>,
+    rounds: usize,
+    mut ours: impl FnMut(usize) -> f64,
+    mut theirs: impl FnMut(usize) -> f64,
+) {
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..=rounds {
+        let (own, other) = if round % 2 == 0 {
+            (ours(round), theirs(round))
+        } else {
+            let other = theirs(round);
+            (ours(round), other)
+        };
+        if round > 0 {
+            for (list, value) in rates.iter_mut().zip([own, other, own / other]) {
+                list.push(value);
+            }
+        }
+    }
+    let [own, other, ratio] = rates.map(median);
+    print(figure, own, other, ratio, "/s");
+}
+
+/// Makes a JSON object of [`VALUE_BYTES`] that no other call has made: an engine may skip a write
+/// that changes nothing.
+#[must_use]
+pub fn value(number: u64) -> Bytes {
+    let head = format!(r#"{{"number":{number},"fill":""#);
+    let mut text = Vec::with_capacity(VALUE_BYTES);
+    text.extend_from_slice(head.as_bytes());
+    text.resize(VALUE_BYTES - 2, b'x');
+    text.extend_from_slice(br#""}"#);
+    text.into()
+}
+
+/// Measures how long `work` takes.
+pub fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are the output")]
+fn print(figure: Figure<'_>, ours: f64, theirs: f64, ratio: f64, unit: &str) {
+    let goal = match figure.goal {
+        Goal::AtMost(goal) => format!("<= {goal:.2} {}", verdict(ratio <= goal)),
+        Goal::AtLeast(goal) => format!(">= {goal:.2} {}", verdict(ratio >= goal)),
+        Goal::Open => "-".to_owned(),
+    };
+    println!(
+        "{:<26} {:>8}  ours {ours:>9.0} {unit}  {:<28} {theirs:>9.0} {unit}  ratio {ratio:>6.2}  goal {goal}",
+        figure.name, figure.size, figure.against
+    );
+}
+
+const fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "MISSED" }
+}
