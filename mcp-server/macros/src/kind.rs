@@ -1,0 +1,20 @@
+//! [`Kind`]: which attribute is at work.
+
+/// Which attribute is at work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tool,
+    Resource,
+    Prompt,
+}
+
+impl Kind {
+    /// Returns the options that the attribute knows.
+    pub(crate) const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Tool => &["name", "title", "description", "tags", "annotations"],
+            Self::Resource => &["name", "title", "description", "mime_type", "tags"],
+            Self::Prompt => &["name", "title", "description", "tags"],
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! [`Options`]: what stands in the parentheses of an attribute.
+
+use proc_macro2::{Span, TokenStream};
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaList, Path, Result, Token};
+
+use crate::kind::Kind;
+
+const ANNOTATIONS: [&str; 4] = ["read_only", "destructive", "idempotent", "open_world"];
+
+/// What stands in the parentheses of an attribute.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) uri: Option<LitStr>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) title: Option<LitStr>,
+    pub(crate) description: Option<LitStr>,
+    pub(crate) mime_type: Option<LitStr>,
+    pub(crate) tags: Vec<LitStr>,
+    pub(crate) annotations: Vec<(Ident, bool)>,
+}
+
+impl Options {
+    /// Reads the options of `kind`.
+    ///
+    /// # Errors
+    ///
+    /// At the span of the first option that is unknown, given twice, or not a literal.
+    pub(crate) fn parse(kind: Kind, tokens: TokenStream) -> Result<Self> {
+        let parser = |input: ParseStream<'_>| {
+            let mut options = Self::default();
+            if kind == Kind::Resource {
+                options.uri = Some(uri(input)?);
+            }
+            let metas = Punctuated::<Meta, Token![,]>::parse_terminated(input)?;
+            let mut seen = Vec::new();
+            for meta in &metas {
+                let option = known(meta.path(), kind.options(), "option")?;
+                once(&mut seen, meta.path(), &option)?;
+                options.set(&option, meta)?;
+            }
+            Ok(options)
+        };
+        parser.parse2(tokens)
+    }
+
+    fn set(&mut self, option: &str, meta: &Meta) -> Result<()> {
+        match option {
+            "tags" => self.tags = tags(meta)?,
+            "annotations" => self.annotations = annotations(meta)?,
+            "name" => self.name = Some(text(option, meta)?),
+            "title" => self.title = Some(text(option, meta)?),
+            "description" => self.description = Some(text(option, meta)?),
+            _ => self.mime_type = Some(text(option, meta)?),
+        }
+        Ok(())
+    }
+}
+
+/// Reads the URI with which the options of a resource begin.
+fn uri(input: ParseStream<'_>) -> Result<LitStr> {
+    const USAGE: &str = "begin with the resource's URI, as in #[resource(\"data://{id}\")]";
+    if input.is_empty() {
+        return Err(Error::new(Span::call_site(), USAGE));
+    }
+    if !input.peek(LitStr) {
+        return Err(input.error(USAGE));
+    }
+    let uri = input.parse()?;
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(uri)
+}
+
+/// Returns the name that `path` is, which must be one of `names`.
+fn known(path: &Path, names: &[&str], noun: &str) -> Result<String> {
+    let name = path.get_ident().map(ToString::to_string);
+    name.filter(|name| names.contains(&name.as_str()))
+        .ok_or_else(|| {
+            let message = format!("unknown {noun}; known are: {}", names.join(", "));
+            Error::new(path.span(), message)
+        })
+}
+
+fn once(seen: &mut Vec<String>, path: &Path, name: &str) -> Result<()> {
+    if seen.iter().any(|other| other == name) {
+        return Err(Error::new(path.span(), format!("`{name}` is given twice")));
+    }
+    seen.push(name.to_owned());
+    Ok(())
+}
+
+fn text(option: &str, meta: &Meta) -> Result<LitStr> {
+    let literal = match meta {
+        Meta::NameValue(pair) => string(&pair.value),
+        Meta::Path(_) | Meta::List(_) => None,
+    };
+    let literal = literal.ok_or_else(|| {
+        let message = format!("write {option} = \"..\", with a string literal");
+        Error::new(meta.span(), message)
+    })?;
+    if literal.value().trim().is_empty() {
+        return Err(Error::new(literal.span(), format!("the {option} is empty")));
+    }
+    Ok(literal)
+}
+
+fn string(expression: &Expr) -> Option<LitStr> {
+    match expression {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(literal),
+            ..
+        }) => Some(literal.clone()),
+        _ => None,
+    }
+}
+
+fn list<'a>(meta: &'a Meta, usage: &str) -> Result<&'a MetaList> {
+    match meta {
+        Meta::List(list) => Ok(list),
+        Meta::Path(_) | Meta::NameValue(_) => Err(Error::new(meta.span(), usage)),
+    }
+}
+
+fn tags(meta: &Meta) -> Result<Vec<LitStr>> {
+    const USAGE: &str = "write tags(\"..\", \"..\"), with string literals";
+    let tags =
+        list(meta, USAGE)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+    tags.iter()
+        .map(|tag| string(tag).ok_or_else(|| Error::new(tag.span(), USAGE)))
+        .collect()
+}
+
+fn annotations(meta: &Meta) -> Result<Vec<(Ident, bool)>> {
+    const USAGE: &str = "write annotations(read_only, destructive = false), for example";
+    let metas =
+        list(meta, USAGE)?.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)?;
+    let mut seen = Vec::new();
+    let mut annotations = Vec::new();
+    for meta in &metas {
+        let name = known(meta.path(), &ANNOTATIONS, "annotation")?;
+        once(&mut seen, meta.path(), &name)?;
+        let value = match meta {
+            Meta::Path(_) => Some(true),
+            Meta::NameValue(pair) => boolean(&pair.value),
+            Meta::List(_) => None,
+        };
+        let value = value.ok_or_else(|| {
+            let message = format!("write {name} = true or {name} = false");
+            Error::new(meta.span(), message)
+        })?;
+        annotations.push((Ident::new(&name, meta.path().span()), value));
+    }
+    Ok(annotations)
+}
+
+fn boolean(expression: &Expr) -> Option<bool> {
+    match expression {
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(literal),
+            ..
+        }) => Some(literal.value),
+        _ => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! What tools, resources and prompts have in common on the wire.
+
+use std::any::TypeId;
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::FromContext;
+use crate::types::MetaObject;
+
+/// The state types that a component takes, so that building the server can check them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequiredStates(Vec<(TypeId, &'static str)>);
+
+impl RequiredStates {
+    pub(crate) fn add<P: FromContext>(&mut self) {
+        self.0.extend(P::required_state());
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TypeId, &'static str)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+/// Returns the title that stands for a component without one: its name in words, each with a
+/// capital.
+pub(crate) fn title_of(name: &str) -> String {
+    let mut title = String::with_capacity(name.len());
+    for word in name.split(['_', '-', ' ']).filter(|word| !word.is_empty()) {
+        if !title.is_empty() {
+            title.push(' ');
+        }
+        let mut letters = word.chars();
+        title.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        title.push_str(letters.as_str());
+    }
+    title
+}
+
+/// Returns `_meta` with the tags where FastMCP's clients look for them; `None` without tags.
+pub(crate) fn meta_of(tags: &BTreeSet<String>) -> Option<MetaObject> {
+    if tags.is_empty() {
+        return None;
+    }
+    let mut meta = MetaObject::new();
+    meta.insert("fastmcp".to_owned(), json!({ "tags": tags }));
+    Some(meta)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_name_in_words() {
+        for (name, title) in [
+            ("add", "Add"),
+            ("set_config", "Set Config"),
+            ("list-open__issues", "List Open Issues"),
+            ("fetchURL", "FetchURL"),
+            ("über_uns", "Über Uns"),
+            ("", ""),
+        ] {
+            assert_eq!(title_of(name), title);
+        }
+    }
+
+    #[test]
+    fn tags_stand_sorted_under_fastmcp() {
+        let tags = BTreeSet::from(["b".to_owned(), "a".to_owned()]);
+        let meta = serde_json::to_value(meta_of(&tags)).unwrap();
+        assert_eq!(meta, json!({"fastmcp": {"tags": ["a", "b"]}}));
+        assert!(meta_of(&BTreeSet::new()).is_none());
+    }
+}

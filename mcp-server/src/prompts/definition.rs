@@ -1,0 +1,113 @@
+//! [`PromptDefinition`]: what a prompt says of itself.
+
+use std::collections::BTreeSet;
+
+use crate::FromContext;
+use crate::component::{RequiredStates, meta_of, title_of};
+use crate::types::{self, PromptArgument};
+
+/// What a prompt says of itself: its name, what it is for and what fills it in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PromptDefinition {
+    /// The name that clients ask for.
+    pub name: String,
+    /// The name for people; when `None`, `name` in words.
+    pub title: Option<String>,
+    /// What the prompt is for.
+    pub description: Option<String>,
+    /// What fills it in.
+    pub arguments: Vec<PromptArgument>,
+    /// Labels to filter by.
+    pub tags: BTreeSet<String>,
+    required_states: RequiredStates,
+}
+
+impl PromptDefinition {
+    /// Describes a prompt that takes no arguments.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            title: None,
+            description: None,
+            arguments: Vec::new(),
+            tags: BTreeSet::new(),
+            required_states: RequiredStates::default(),
+        }
+    }
+
+    /// Sets the name for people. Defaults to `name` in words.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Sets what the prompt is for. Defaults to none.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn with_argument(mut self, argument: PromptArgument) -> Self {
+        self.arguments.push(argument);
+        self
+    }
+
+    /// Sets the labels to filter by. Defaults to none.
+    #[must_use]
+    pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says that the prompt takes a `P` out of its context, so that building the server fails when
+    /// nothing provides it.
+    #[must_use]
+    pub fn with_injected<P: FromContext>(mut self) -> Self {
+        self.required_states.add::<P>();
+        self
+    }
+
+    /// Returns the state types that the prompt takes.
+    pub(crate) fn required_states(&self) -> &RequiredStates {
+        &self.required_states
+    }
+
+    /// Returns the prompt as `prompts/list` shows it.
+    pub(crate) fn to_wire(&self) -> types::Prompt {
+        let arguments = (!self.arguments.is_empty()).then(|| self.arguments.clone());
+        let mut prompt = types::Prompt::new(self.name.clone(), self.description.clone(), arguments);
+        prompt.title = Some(self.title.clone().unwrap_or_else(|| title_of(&self.name)));
+        prompt.meta = meta_of(&self.tags);
+        prompt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_wire_form_carries_everything() {
+        let definition = PromptDefinition::new("code_review")
+            .with_description("Reviews code")
+            .with_argument(PromptArgument::new("code").with_required(true))
+            .with_tags(["code"]);
+        assert_eq!(
+            serde_json::to_value(definition.to_wire()).unwrap(),
+            json!({
+                "name": "code_review",
+                "title": "Code Review",
+                "description": "Reviews code",
+                "arguments": [{"name": "code", "required": true}],
+                "_meta": {"fastmcp": {"tags": ["code"]}},
+            })
+        );
+    }
+}

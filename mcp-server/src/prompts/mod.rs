@@ -1,0 +1,9 @@
+//! Prompts: messages that a person picks and a client fills in.
+
+mod definition;
+mod prompt;
+mod result;
+
+pub use definition::PromptDefinition;
+pub use prompt::Prompt;
+pub use result::PromptResult;

@@ -1,0 +1,145 @@
+//! [`ResourceDefinition`]: what a resource says of itself.
+
+use std::collections::BTreeSet;
+
+use crate::FromContext;
+use crate::component::{RequiredStates, meta_of, title_of};
+use crate::types;
+
+/// What a resource says of itself: its URI or URI template, and what is found there.
+///
+/// In a template, `{name}` stands for one or more characters but `/`, `{name*}` for one or more of
+/// any, and `{?a,b}` at the end for query parameters, each of which may be missing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ResourceDefinition {
+    /// The URI, or the URI template.
+    pub uri: String,
+    /// The name for programs.
+    pub name: String,
+    /// The name for people; when `None`, `name` in words.
+    pub title: Option<String>,
+    /// What is found there.
+    pub description: Option<String>,
+    /// The media type of the content.
+    pub mime_type: Option<String>,
+    /// Labels to filter by.
+    pub tags: BTreeSet<String>,
+    required_states: RequiredStates,
+}
+
+impl ResourceDefinition {
+    /// Describes what is found at `uri`, a URI or a URI template.
+    pub fn new(uri: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            uri: uri.into(),
+            name: name.into(),
+            title: None,
+            description: None,
+            mime_type: None,
+            tags: BTreeSet::new(),
+            required_states: RequiredStates::default(),
+        }
+    }
+
+    /// Sets the name for people. Defaults to `name` in words.
+    #[must_use]
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Sets what is found there. Defaults to none.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Sets the media type of the content. Defaults to none.
+    #[must_use]
+    pub fn with_mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// Sets the labels to filter by. Defaults to none.
+    #[must_use]
+    pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says that the resource takes a `P` out of its context, so that building the server fails
+    /// when nothing provides it.
+    #[must_use]
+    pub fn with_injected<P: FromContext>(mut self) -> Self {
+        self.required_states.add::<P>();
+        self
+    }
+
+    /// Tells whether `uri` is a template.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.uri.contains('{')
+    }
+
+    /// Returns the state types that the resource takes.
+    pub(crate) fn required_states(&self) -> &RequiredStates {
+        &self.required_states
+    }
+
+    /// Returns the resource as `resources/list` shows it.
+    pub(crate) fn to_wire_resource(&self) -> types::Resource {
+        let mut resource = types::Resource::new(self.uri.clone(), self.name.clone());
+        resource.title = Some(self.wire_title());
+        resource.description.clone_from(&self.description);
+        resource.mime_type.clone_from(&self.mime_type);
+        resource.meta = meta_of(&self.tags);
+        resource
+    }
+
+    /// Returns the template as `resources/templates/list` shows it.
+    pub(crate) fn to_wire_template(&self) -> types::ResourceTemplate {
+        let mut template = types::ResourceTemplate::new(self.uri.clone(), self.name.clone());
+        template.title = Some(self.wire_title());
+        template.description.clone_from(&self.description);
+        template.mime_type.clone_from(&self.mime_type);
+        template.meta = meta_of(&self.tags);
+        template
+    }
+
+    fn wire_title(&self) -> String {
+        self.title.clone().unwrap_or_else(|| title_of(&self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_wire_forms_carry_everything() {
+        let definition = ResourceDefinition::new("user://{id}", "user_profile")
+            .with_description("A user")
+            .with_mime_type("text/plain")
+            .with_tags(["users"]);
+        assert!(definition.is_template());
+        let template = serde_json::to_value(definition.to_wire_template()).unwrap();
+        let mut expected = json!({
+            "uriTemplate": "user://{id}",
+            "name": "user_profile",
+            "title": "User Profile",
+            "description": "A user",
+            "mimeType": "text/plain",
+            "_meta": {"fastmcp": {"tags": ["users"]}},
+        });
+        assert_eq!(template, expected);
+        let resource = serde_json::to_value(definition.to_wire_resource()).unwrap();
+        let uri = expected.as_object_mut().unwrap().remove("uriTemplate");
+        expected["uri"] = uri.unwrap();
+        assert_eq!(resource, expected);
+    }
+}
