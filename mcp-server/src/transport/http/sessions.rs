@@ -1,0 +1,400 @@
+//! The sessions of clients that open with `initialize`: how many there may be, and when they end.
+//!
+//! rmcp keeps a worker for each session (55 KiB when idle) and by itself bounds neither their
+//! number nor tells an abandoned session from a busy one. Here every request and stream of a
+//! session is counted; the worker of a session with none open is closed after a time, or earlier
+//! when room is needed.
+//!
+//! Session ids are rmcp's: version 4 UUIDs, 122 random bits. A client that
+//! reads its stream slowly can hold back 16 messages of it (rmcp's channel) and 16 more for
+//! resumption, then the worker of its own session waits until [`serve`](super::serve()) cuts the
+//! connection.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
+use rmcp::transport::streamable_http_server::SessionManager;
+use rmcp::transport::streamable_http_server::session::local::{
+    LocalSessionManager, LocalSessionManagerError, SessionError, SessionTransport,
+};
+use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::transport::SessionMark;
+
+/// How often abandoned sessions are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many sessions there may be and how long they live with nothing open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionLimits {
+    /// Sessions at once.
+    pub(crate) max: usize,
+    /// From the end of the last request or stream.
+    pub(crate) idle: Duration,
+    /// From `initialize`, when nothing follows it.
+    pub(crate) init: Duration,
+}
+
+/// 10,000 sessions, 30 minutes, 60 seconds.
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            max: 10_000,
+            idle: Duration::from_secs(30 * 60),
+            init: Duration::from_secs(60),
+        }
+    }
+}
+
+/// rmcp's sessions, counted and bounded.
+#[derive(Debug)]
+pub(crate) struct Sessions(Arc<Inner>);
+
+struct Inner {
+    manager: LocalSessionManager,
+    limits: SessionLimits,
+    shutdown: CancellationToken,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    sessions: HashMap<SessionId, Session>,
+    /// Places taken by sessions that rmcp is about to create.
+    reserved: usize,
+    sweeping: bool,
+}
+
+struct Session {
+    open: usize,
+    used: Instant,
+    /// Whether anything followed `initialize`.
+    ready: bool,
+}
+
+/// Why a request found no session.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionsError {
+    #[error("all {0} sessions are busy")]
+    Full(usize),
+    #[error("the session has ended")]
+    Gone,
+    #[error(transparent)]
+    Local(LocalSessionManagerError),
+}
+
+impl Sessions {
+    /// Makes room for sessions. The task that ends abandoned ones starts with the first session
+    /// and ends with `shutdown`.
+    pub(crate) fn new(limits: SessionLimits, shutdown: CancellationToken) -> Self {
+        let mut manager = LocalSessionManager::default();
+        // rmcp counts a running request as idle time.
+        manager.session_config.keep_alive = None;
+        manager.session_config.init_timeout = Some(limits.init);
+        Self(Arc::new(Inner {
+            manager,
+            limits,
+            shutdown,
+            table: Mutex::default(),
+        }))
+    }
+
+    /// Returns the number of sessions.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.table().sessions.len()
+    }
+
+    fn start_sweeping(&self) {
+        let mut table = self.0.table();
+        if !table.sweeping {
+            table.sweeping = true;
+            tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.shutdown.clone()));
+        }
+    }
+}
+
+async fn sweep(inner: Weak<Inner>, shutdown: CancellationToken) {
+    let mut ticks = interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        inner.close_abandoned();
+    }
+}
+
+impl Inner {
+    /// Never held across an await: one session cannot delay another.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close_abandoned(self: &Arc<Self>) {
+        let now = Instant::now();
+        let expired: Vec<SessionId> = {
+            let mut table = self.table();
+            let expired = |_: &SessionId, session: &mut Session| {
+                let limit = if session.ready {
+                    self.limits.idle
+                } else {
+                    self.limits.init
+                };
+                session.open == 0 && now.duration_since(session.used) >= limit
+            };
+            table
+                .sessions
+                .extract_if(expired)
+                .map(|(id, _)| id)
+                .collect()
+        };
+        for id in expired {
+            self.close_worker(id);
+        }
+    }
+
+    /// Tells a session's worker to end, without waiting: it may be busy with a slow reader.
+    fn close_worker(self: &Arc<Self>, id: SessionId) {
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = inner.manager.close_session(&id).await {
+                tracing::debug!(%error, "a session's worker did not close");
+            }
+        });
+    }
+
+    /// Takes a place for a new session, if need be that of the session idle longest; one that
+    /// nothing followed goes first, so that opening sessions alone drives no client out.
+    fn reserve(self: &Arc<Self>) -> Result<Reserved, SessionsError> {
+        let evicted = {
+            let mut table = self.table();
+            let evicted = if table.sessions.len() + table.reserved >= self.limits.max {
+                let idle = table
+                    .sessions
+                    .iter()
+                    .filter(|(_, session)| session.open == 0);
+                let oldest = idle.min_by_key(|(_, session)| (session.ready, session.used));
+                let Some(id) = oldest.map(|(id, _)| SessionId::clone(id)) else {
+                    return Err(SessionsError::Full(self.limits.max));
+                };
+                table.sessions.remove(&id);
+                Some(id)
+            } else {
+                None
+            };
+            table.reserved += 1;
+            evicted
+        };
+        if let Some(id) = evicted {
+            self.close_worker(id);
+        }
+        Ok(Reserved(Arc::clone(self)))
+    }
+
+    /// Counts a request or stream of a session until the guard is dropped.
+    fn open(self: &Arc<Self>, id: &SessionId, initialize: bool) -> Result<Open, SessionsError> {
+        let mut table = self.table();
+        let session = table.sessions.get_mut(id).ok_or(SessionsError::Gone)?;
+        session.open += 1;
+        session.ready |= !initialize;
+        Ok(Open {
+            inner: Arc::clone(self),
+            id: SessionId::clone(id),
+        })
+    }
+}
+
+/// A place that becomes a session, or is given back.
+struct Reserved(Arc<Inner>);
+
+impl Reserved {
+    fn fill(self, id: SessionId) {
+        let session = Session {
+            open: 0,
+            used: Instant::now(),
+            ready: false,
+        };
+        self.0.table().sessions.insert(id, session);
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.table().reserved -= 1;
+    }
+}
+
+/// A request or stream that is under way.
+struct Open {
+    inner: Arc<Inner>,
+    id: SessionId,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(session) = self.inner.table().sessions.get_mut(&self.id) {
+            session.open -= 1;
+            session.used = Instant::now();
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("limits", &self.limits)
+            .field("sessions", &self.table().sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What rmcp has no status for, set while it answers a request: 503 and 404.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    Full,
+    Gone,
+}
+
+tokio::task_local! {
+    static MISSING: Cell<Option<Missing>>;
+}
+
+/// Runs `answer` and returns whether it lacked a session.
+pub(super) async fn observe<T>(answer: impl Future<Output = T>) -> (T, Option<Missing>) {
+    let observed = async {
+        let answer = answer.await;
+        (answer, MISSING.with(Cell::get))
+    };
+    MISSING.scope(Cell::new(None), observed).await
+}
+
+fn report<T>(result: Result<T, SessionsError>) -> Result<T, SessionsError> {
+    let missing = match &result {
+        Err(SessionsError::Full(_)) => Missing::Full,
+        Err(SessionsError::Gone) => Missing::Gone,
+        _ => return result,
+    };
+    // rmcp's own tasks also close sessions, where nobody observes.
+    let _ = MISSING.try_with(|cell| cell.set(Some(missing)));
+    result
+}
+
+impl From<LocalSessionManagerError> for SessionsError {
+    fn from(error: LocalSessionManagerError) -> Self {
+        match error {
+            // The session ended between rmcp's look for it and the use.
+            LocalSessionManagerError::SessionNotFound(_)
+            | LocalSessionManagerError::SessionError(SessionError::SessionServiceTerminated) => {
+                Self::Gone
+            }
+            error => Self::Local(error),
+        }
+    }
+}
+
+/// Keeps `open` until the stream is dropped.
+fn hold<S: Stream>(stream: S, open: Open) -> impl Stream<Item = S::Item> + use<S> {
+    stream.map(move |message| {
+        let _ = &open;
+        message
+    })
+}
+
+impl SessionManager for Sessions {
+    type Error = SessionsError;
+    type Transport = SessionTransport;
+
+    async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
+        let place = report(self.0.reserve())?;
+        let (id, transport) = self.0.manager.create_session().await?;
+        place.fill(SessionId::clone(&id));
+        self.start_sweeping();
+        Ok((id, transport))
+    }
+
+    async fn initialize_session(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<ServerJsonRpcMessage, Self::Error> {
+        let _open = self.0.open(id, true)?;
+        Ok(self.0.manager.initialize_session(id, message).await?)
+    }
+
+    async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
+        let mut table = self.0.table();
+        let session = table.sessions.get_mut(id);
+        Ok(session.is_some_and(|session| {
+            // The request that asks will use it.
+            session.used = Instant::now();
+            true
+        }))
+    }
+
+    async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
+        if self.0.table().sessions.remove(id).is_none() {
+            let _ = report::<()>(Err(SessionsError::Gone));
+            return Ok(());
+        }
+        self.0.close_worker(SessionId::clone(id));
+        Ok(())
+    }
+
+    async fn create_stream(
+        &self,
+        id: &SessionId,
+        mut message: ClientJsonRpcMessage,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        let open = report(self.0.open(id, false))?;
+        if let ClientJsonRpcMessage::Request(request) = &mut message {
+            let mark = SessionMark(SessionId::clone(id));
+            request.request.extensions_mut().insert(mark);
+        }
+        let stream = self.0.manager.create_stream(id, message).await;
+        Ok(hold(report(stream.map_err(Into::into))?, open))
+    }
+
+    async fn accept_message(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<(), Self::Error> {
+        let _open = report(self.0.open(id, false))?;
+        report(
+            self.0
+                .manager
+                .accept_message(id, message)
+                .await
+                .map_err(Into::into),
+        )
+    }
+
+    async fn create_standalone_stream(
+        &self,
+        id: &SessionId,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        let open = report(self.0.open(id, false))?;
+        let stream = self.0.manager.create_standalone_stream(id).await;
+        Ok(hold(report(stream.map_err(Into::into))?, open))
+    }
+
+    async fn resume(
+        &self,
+        id: &SessionId,
+        last_event_id: String,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        let open = report(self.0.open(id, false))?;
+        let stream = self.0.manager.resume(id, last_event_id).await;
+        Ok(hold(report(stream.map_err(Into::into))?, open))
+    }
+}

@@ -1,0 +1,158 @@
+//! What a message to the MCP path must be.
+
+use super::{INITIALIZE, Server, Setup, rpc_error};
+
+const MAX: usize = 64 << 10;
+
+async fn limited() -> Server {
+    let setup = Setup {
+        max_body_bytes: MAX,
+        ..Setup::default()
+    };
+    setup.start().await
+}
+
+#[tokio::test]
+async fn a_valid_call_is_answered_with_json() {
+    let server = Setup::default().start().await;
+    let response = server.call("any").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(body["result"]["content"][0]["text"], "done");
+}
+
+#[tokio::test]
+async fn other_content_types_are_refused() {
+    let server = Setup::default().start().await;
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=application/json",
+        "application/jsonp",
+        "",
+    ] {
+        let request = reqwest::Client::new()
+            .post(server.url("/mcp"))
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", media_type)
+            .body(INITIALIZE);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 415, "{media_type}");
+        assert_eq!(rpc_error(response).await.0, -32600);
+    }
+    let gzip = server.call("any").header("content-encoding", "gzip");
+    assert_eq!(gzip.send().await.unwrap().status(), 415);
+    assert_eq!(server.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_content_type_may_have_parameters() {
+    let server = Setup::default().start().await;
+    let request = reqwest::Client::new()
+        .post(server.url("/mcp"))
+        .header("accept", "application/json, text/event-stream")
+        .header("content-type", "Application/JSON; charset=utf-8")
+        .body(INITIALIZE);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_no_message_gets_a_json_rpc_error() {
+    let server = Setup::default().start().await;
+    for (body, code) in [
+        ("", -32700),
+        ("{", -32700),
+        ("[]", -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600),
+        // Right for us, wrong for rmcp.
+        (r#"{"jsonrpc":"2.0","result":5,"id":null}"#, -32600),
+    ] {
+        let response = server.post(body).send().await.unwrap();
+        assert_eq!(response.status(), 400, "{body}");
+        assert_eq!(rpc_error(response).await.0, code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
+    let server = limited().await;
+    let body = |size: usize| {
+        let body = r#"{"jsonrpc":"2.0","method":"m","params":{"a":""}}"#;
+        body.replace("\"\"", &format!("\"{}\"", "x".repeat(size - body.len())))
+    };
+    assert_eq!(body(MAX).len(), MAX);
+
+    let largest = server.post(body(MAX)).send().await.unwrap();
+    assert_ne!(largest.status(), 413);
+    let response = server.post(body(MAX + 1)).send().await.unwrap();
+    assert_eq!(response.status(), 413);
+    let message = "the body is larger than 65536 bytes".to_owned();
+    assert_eq!(rpc_error(response).await, (-32600, message.clone()));
+
+    let chunks = body(MAX + 1).into_bytes();
+    let chunks: Vec<_> = chunks.chunks(1000).map(<[u8]>::to_vec).collect();
+    let chunked = chunks.into_iter().map(Ok::<_, std::io::Error>);
+    let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunked));
+    let response = server.post(chunked).send().await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(rpc_error(response).await, (-32600, message));
+}
+
+#[tokio::test]
+async fn other_routes_have_the_same_limit() {
+    let server = limited().await;
+    let post = |size| {
+        reqwest::Client::new()
+            .post(server.url("/echo"))
+            .body("x".repeat(size))
+    };
+    assert_eq!(post(MAX).send().await.unwrap().status(), 200);
+    let refused = post(MAX + 1).send().await.unwrap();
+    assert_eq!(refused.status(), 413);
+    assert!(refused.text().await.unwrap().starts_with("{\"error\""));
+
+    let chunks = (0..MAX / 1000 + 1).map(|_| Ok::<_, std::io::Error>("x".repeat(1000)));
+    let chunked =
+        reqwest::Body::wrap_stream(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
+    let post = reqwest::Client::new()
+        .post(server.url("/echo"))
+        .body(chunked);
+    assert_eq!(post.send().await.unwrap().status(), 413);
+}
+
+#[tokio::test]
+async fn mcp_is_served_with_and_without_a_slash_at_the_end() {
+    for (path, served) in [
+        ("/mcp", ["/mcp", "/mcp/"]),
+        ("/a/b/", ["/a/b", "/a/b/"]),
+        ("/", ["", "/"]),
+    ] {
+        let setup = Setup {
+            path,
+            ..Setup::default()
+        };
+        let server = setup.start().await;
+        for path in served {
+            let request = reqwest::Client::new()
+                .post(server.url(path))
+                .header("accept", "application/json, text/event-stream")
+                .header("content-type", "application/json")
+                .body(INITIALIZE);
+            assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
+        }
+        let beside = reqwest::Client::new()
+            .post(server.url("/mcp/x"))
+            .body(INITIALIZE);
+        assert_eq!(beside.send().await.unwrap().status(), 404);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_far_too_much_still_reads_the_refusal() {
+    let server = limited().await;
+    let response = server.post("x".repeat(20 << 20)).send().await.unwrap();
+    assert_eq!(response.status(), 413);
+}
