@@ -1,1 +1,53 @@
-//! Soon.
+#![doc = include_str!("../README.md")]
+
+// The macros write `::mcp_server`, in this crate too.
+#[allow(
+    unused_extern_crates,
+    reason = "only the code that macros write names it"
+)]
+extern crate self as mcp_server;
+
+mod auth;
+mod builder;
+pub mod cli;
+mod component;
+mod context;
+mod error;
+pub mod logging;
+mod private;
+mod prompts;
+mod resources;
+mod server;
+pub mod state;
+pub mod testing;
+mod tools;
+mod transport;
+
+pub use auth::Principal;
+pub use axum;
+pub use builder::ServerBuilder;
+pub use context::{Context, FromContext, MissingState, State};
+pub use error::{BoxError, Error, PromptError, ResourceError, Result, ToolError};
+pub use futures_util::future::BoxFuture;
+#[doc = include_str!("docs/prompt.md")]
+pub use mcp_server_macros::prompt;
+#[doc = include_str!("docs/resource.md")]
+pub use mcp_server_macros::resource;
+#[doc = include_str!("docs/tool.md")]
+pub use mcp_server_macros::tool;
+pub use prompts::{Prompt, PromptDefinition, PromptResult};
+pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
+pub use server::Server;
+pub use tools::{Tool, ToolDefinition, ToolResult};
+pub use transport::Transport;
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::private::*;
+}
+
+/// The MCP protocol's own types: contents, messages, annotations, icons.
+pub mod types {
+    #[doc(inline)]
+    pub use rmcp::model::*;
+}

@@ -1,0 +1,337 @@
+//! [`ServerBuilder`]: everything a server is made of.
+
+use std::any::Any;
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::MethodRouter;
+use kv_core::Store;
+use kv_memory::MemoryStore;
+
+use crate::cli::TransportKind;
+use crate::context::States;
+use crate::server::{Core, Lifespan, Registry};
+use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
+use crate::{BoxError, Error, Prompt, Resource, Result, Server, Tool};
+
+/// How long requests in flight may take when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a handshake session may be idle before it is closed.
+const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// How many handshake sessions may be open at once.
+const MAX_SESSIONS: usize = 10_000;
+
+/// Everything a server is made of, before it is built. Made by [`Server::builder`].
+pub struct ServerBuilder {
+    details: Details,
+    store: Option<Arc<dyn Store>>,
+    tools: Vec<Arc<dyn Tool>>,
+    resources: Vec<Arc<dyn Resource>>,
+    prompts: Vec<Arc<dyn Prompt>>,
+    states: States,
+    lifespan: Lifespan,
+    shared_anonymous_state: bool,
+    settings: Settings,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Details {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) title: Option<String>,
+    pub(crate) instructions: Option<String>,
+    pub(crate) website_url: Option<String>,
+}
+
+/// How a server is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) default_transport: TransportKind,
+    pub(crate) path: String,
+    pub(crate) base_url: Option<String>,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_sessions: usize,
+    pub(crate) session_idle: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) routes: Router,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            details: Details {
+                name,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                title: None,
+                instructions: None,
+                website_url: None,
+            },
+            store: None,
+            tools: Vec::new(),
+            resources: Vec::new(),
+            prompts: Vec::new(),
+            states: States::default(),
+            lifespan: Lifespan::none(),
+            shared_anonymous_state: false,
+            settings: Settings {
+                default_transport: TransportKind::Stdio,
+                path: "/mcp".to_owned(),
+                base_url: None,
+                allowed_hosts: Vec::new(),
+                allowed_origins: Vec::new(),
+                max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+                max_sessions: MAX_SESSIONS,
+                session_idle: SESSION_IDLE,
+                grace: GRACE,
+                routes: Router::new(),
+            },
+        }
+    }
+
+    /// Keeps everything the server remembers in `store`. Default: in memory, lost on restart.
+    #[must_use]
+    pub fn storage(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Adds a tool.
+    #[must_use]
+    pub fn tool(mut self, tool: impl Tool) -> Self {
+        self.tools.push(Arc::new(tool));
+        self
+    }
+
+    /// Adds a resource, or a resource template.
+    #[must_use]
+    pub fn resource(mut self, resource: impl Resource) -> Self {
+        self.resources.push(Arc::new(resource));
+        self
+    }
+
+    /// Adds a prompt.
+    #[must_use]
+    pub fn prompt(mut self, prompt: impl Prompt) -> Self {
+        self.prompts.push(Arc::new(prompt));
+        self
+    }
+
+    /// Gives components a value of type `T` to take as [`State<T>`](crate::State). One of each
+    /// type; a second one replaces the first.
+    #[must_use]
+    pub fn with_state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        let state: Arc<dyn Any + Send + Sync> = Arc::new(state);
+        self.states = self.states.with(TypeId::of::<T>(), state);
+        self
+    }
+
+    /// Opens what the server needs when it starts, and closes it when it stops.
+    ///
+    /// `start` runs once for the whole server, before the first call, and is given the store. What
+    /// it returns is there for components as [`State<T>`](crate::State). `stop` runs once after
+    /// the last call, before the store is flushed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use mcp_server::{BoxError, Server};
+    ///
+    /// struct Database;
+    ///
+    /// let builder = Server::builder("My Server").lifespan(
+    ///     |_store| async { Ok::<_, BoxError>(Database) },
+    ///     |_database: Arc<Database>| async {},
+    /// );
+    /// ```
+    #[must_use]
+    pub fn lifespan<T, E, Opening, Closing>(
+        mut self,
+        start: impl FnOnce(Arc<dyn Store>) -> Opening + Send + 'static,
+        stop: impl FnOnce(Arc<T>) -> Closing + Send + 'static,
+    ) -> Self
+    where
+        T: Send + Sync + 'static,
+        E: Into<BoxError>,
+        Opening: Future<Output = Result<T, E>> + Send + 'static,
+        Closing: Future<Output = ()> + Send + 'static,
+    {
+        self.lifespan = Lifespan::new(start, stop);
+        self
+    }
+
+    /// Sets the server's own version. Default: that of this crate.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.details.version = version.into();
+        self
+    }
+
+    /// Sets a title for people. Default: none; clients then show the name.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.details.title = Some(title.into());
+        self
+    }
+
+    /// Tells clients, and the models behind them, how to use this server. Default: nothing.
+    #[must_use]
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.details.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Sets the address of a page about the server. Default: none.
+    #[must_use]
+    pub fn website_url(mut self, url: impl Into<String>) -> Self {
+        self.details.website_url = Some(url.into());
+        self
+    }
+
+    /// Sets how clients connect when the command line does not say. Default: stdio.
+    #[must_use]
+    pub fn default_transport(mut self, transport: TransportKind) -> Self {
+        self.settings.default_transport = transport;
+        self
+    }
+
+    /// Sets the path of the MCP endpoint. Default: `/mcp`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.settings.path = path.into();
+        self
+    }
+
+    /// Adds an HTTP route beside the MCP endpoint, behind the same Host, Origin and size checks but
+    /// without any authentication. Default: none.
+    #[must_use]
+    pub fn route(mut self, path: &str, handler: MethodRouter) -> Self {
+        self.settings.routes = self.settings.routes.route(path, handler);
+        self
+    }
+
+    /// Sets the URL under which clients reach the server; requests for its host are accepted.
+    /// Default: none, loopback only.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.base_url = Some(url.into());
+        self
+    }
+
+    /// Accepts requests for another host, as `name` (any port) or `name:port`. Default: loopback
+    /// and the host of the base URL.
+    #[must_use]
+    pub fn allowed_host(mut self, host: impl Into<String>) -> Self {
+        self.settings.allowed_hosts.push(host.into());
+        self
+    }
+
+    /// Accepts requests from the pages of a web origin, such as `https://app.example`. Default:
+    /// loopback and the base URL.
+    #[must_use]
+    pub fn allowed_origin(mut self, origin: impl Into<String>) -> Self {
+        self.settings.allowed_origins.push(origin.into());
+        self
+    }
+
+    /// Sets the largest HTTP body. Default: 4 MiB.
+    #[must_use]
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_body_bytes = bytes;
+        self
+    }
+
+    /// Sets how many handshake sessions may be open at once; past that the one that was idle
+    /// longest is closed. Default: 10,000.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.settings.max_sessions = sessions;
+        self
+    }
+
+    /// Sets how long a handshake session may have no request and no stream open before it is
+    /// closed. Default: 30 minutes.
+    #[must_use]
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.settings.session_idle = idle;
+        self
+    }
+
+    /// Sets how long requests in flight may take when the server stops. Default: 10 seconds.
+    #[must_use]
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Lets all anonymous callers on a public address share one user state. Default: they have
+    /// none.
+    #[must_use]
+    pub fn shared_anonymous_state(mut self, shared: bool) -> Self {
+        self.shared_anonymous_state = shared;
+        self
+    }
+
+    /// Checks everything and builds the server. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Duplicate`] for two components of one name, [`Error::InvalidComponent`] for one
+    /// with a broken definition, [`Error::MissingState`] for one that takes a state that nothing
+    /// provides, [`Error::InvalidOption`] for an option that makes no sense.
+    pub fn build(self) -> Result<Server> {
+        if self.settings.max_sessions == 0 {
+            let reason = "it must be at least 1".to_owned();
+            return Err(Error::InvalidOption {
+                option: "max_sessions",
+                reason,
+            });
+        }
+        self.settings.edge()?;
+        let provided = |id| self.states.contains(id) || self.lifespan.provides(id);
+        let registry = Registry::new(self.tools, self.resources, self.prompts, provided)?;
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let core = Core::new(
+            self.details,
+            registry,
+            store,
+            self.shared_anonymous_state,
+            self.states,
+            self.lifespan,
+        );
+        Ok(Server::new(core, self.settings))
+    }
+}
+
+impl Settings {
+    /// Checks the options of the HTTP edge and returns them in its form.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] names the one that is invalid.
+    pub(crate) fn edge(&self) -> Result<EdgeConfig> {
+        EdgeConfig::new(
+            self.base_url.as_deref(),
+            &self.allowed_hosts,
+            &self.allowed_origins,
+            self.max_body_bytes,
+            &self.path,
+        )
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("details", &self.details)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! [`Args`]: the command-line options of a server, for `Server::run` or for a program's own `main`.
+
+/// The command-line options of a server.
+///
+/// `Server::run` parses them itself. A program with options of its own flattens them into its
+/// parser and calls `Server::run_with`. Each option also has an environment variable.
+///
+/// # Examples
+///
+/// ```
+/// use clap::Parser;
+///
+/// #[derive(Parser)]
+/// struct Cli {
+///     #[command(flatten)]
+///     server: mcp_server::cli::Args,
+///     #[arg(long)]
+///     greeting: Option<String>,
+/// }
+///
+/// let cli = Cli::parse_from(["my-server", "--port", "9000"]);
+/// assert_eq!(cli.server.port, 9000);
+/// ```
+#[derive(Clone, Debug, clap::Args)]
+#[non_exhaustive]
+pub struct Args {
+    /// How clients connect [default: stdio, unless the program says otherwise]
+    #[arg(long, value_enum, env = "MCP_TRANSPORT")]
+    pub transport: Option<TransportKind>,
+
+    /// The address to listen on, for http
+    #[arg(long, default_value = "127.0.0.1", env = "MCP_HOST")]
+    pub host: String,
+
+    /// The port to listen on, for http; 0 takes a free one
+    #[arg(long, default_value_t = 8000, env = "MCP_PORT")]
+    pub port: u16,
+
+    /// The URL under which clients reach this server, when it is not its own address
+    #[arg(long, value_name = "URL", env = "MCP_BASE_URL")]
+    pub base_url: Option<String>,
+
+    /// A host name under which clients reach this server, besides loopback; may be repeated
+    #[arg(
+        long = "allowed-host",
+        value_name = "HOST[:PORT]",
+        env = "MCP_ALLOWED_HOSTS",
+        value_delimiter = ','
+    )]
+    pub allowed_hosts: Vec<String>,
+
+    /// A web origin whose pages may call this server, besides loopback; may be repeated
+    #[arg(
+        long = "allowed-origin",
+        value_name = "ORIGIN",
+        env = "MCP_ALLOWED_ORIGINS",
+        value_delimiter = ','
+    )]
+    pub allowed_origins: Vec<String>,
+}
+
+/// How clients connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum TransportKind {
+    /// Over standard input and output, as the child process of one client.
+    Stdio,
+    /// Over streamable HTTP, for any number of clients.
+    Http,
+}

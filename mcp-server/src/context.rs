@@ -1,0 +1,300 @@
+//! [`Context`]: what a tool, resource or prompt knows of the call it answers, and [`State`].
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use kv_core::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Caller, Principal};
+use crate::state::{RequestState, Scope, ScopedState, StateError};
+use crate::types::Implementation;
+
+/// The call that a tool, resource or prompt answers, and the server behind it.
+///
+/// Take it as a parameter of any name: `async fn my_tool(cx: Context, ..)`. Cloning is cheap, and
+/// clones share the [`request_state`](Self::request_state).
+///
+/// # State
+///
+/// Four scopes keep values between calls; [`state`](Self::state) picks the right one of the
+/// caller's own.
+///
+/// | scope | whose | kept |
+/// | --- | --- | --- |
+/// | [`request_state`](Self::request_state) | this call's | until it ends, in memory, any type |
+/// | [`session_state`](Self::session_state) | this connection's | 24 h |
+/// | [`user_state`](Self::user_state) | this caller's, on all connections | 90 days; 24 h when anonymous |
+/// | [`server_state`](Self::server_state) | all callers' | for ever |
+#[derive(Clone)]
+pub struct Context(Arc<Call>);
+
+/// One call, as the adapter sees it.
+pub(crate) struct Call {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) states: States,
+    pub(crate) request_id: String,
+    pub(crate) session_id: Option<Arc<str>>,
+    pub(crate) caller: Caller,
+    pub(crate) shared_anonymous_state: bool,
+    pub(crate) client: Option<Implementation>,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) request_state: RequestState,
+}
+
+impl Context {
+    pub(crate) fn new(call: Call) -> Self {
+        Self(Arc::new(call))
+    }
+
+    /// Returns the state of the caller: of the session where the connection has one, else of the
+    /// user. A value set in one call is there in the caller's next, on every kind of connection.
+    ///
+    /// An anonymous caller on a public address without a session has none: its methods then fail
+    /// with [`StateError::NoPrincipal`].
+    #[must_use]
+    pub fn state(&self) -> ScopedState {
+        if self.0.session_id.is_some() {
+            self.session_state()
+        } else {
+            self.user_state()
+        }
+    }
+
+    /// Returns the state of this connection. It ends with the connection, at the latest after
+    /// 24 h without a call that renews it; another connection of the same caller has its own.
+    ///
+    /// Stdio, in-memory and handshake connections have a session; stateless ones (protocol
+    /// 2026-07-28 and later) do not: its methods then fail with [`StateError::NoSession`].
+    #[must_use]
+    pub fn session_state(&self) -> ScopedState {
+        let scope = self
+            .0
+            .session_id
+            .as_deref()
+            .map(Scope::session)
+            .ok_or(StateError::NoSession);
+        self.scoped(scope)
+    }
+
+    /// Returns the state of the caller on all its connections. The one local user of stdio, of an
+    /// in-memory connection and of a loopback listener counts as one caller.
+    ///
+    /// An anonymous caller on a public address has none: its methods then fail with
+    /// [`StateError::NoPrincipal`].
+    #[must_use]
+    pub fn user_state(&self) -> ScopedState {
+        self.scoped(Scope::user(&self.0.caller, self.0.shared_anonymous_state))
+    }
+
+    /// Returns the state that all callers share.
+    #[must_use]
+    pub fn server_state(&self) -> ScopedState {
+        self.scoped(Ok(Scope::server()))
+    }
+
+    /// Returns the values of this call, which middleware and tools can pass each other.
+    #[must_use]
+    pub fn request_state(&self) -> &RequestState {
+        &self.0.request_state
+    }
+
+    /// Returns the server's store, for entries of the program's own. Its collections `fastmcp_*`
+    /// and `mcp_*` are the server's.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Returns the JSON-RPC id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// Returns the id of the connection's session; `None` on a stateless connection.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.0.session_id.as_deref()
+    }
+
+    /// Returns the authenticated caller; `None` for an anonymous one.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        match &self.0.caller {
+            Caller::Authenticated(principal) => Some(principal),
+            Caller::Local | Caller::Anonymous => None,
+        }
+    }
+
+    /// Returns what the client says of itself. Not to be trusted.
+    #[must_use]
+    pub fn client_info(&self) -> Option<&Implementation> {
+        self.0.client.as_ref()
+    }
+
+    /// Returns a token that is cancelled when the client cancels the call or goes away.
+    ///
+    /// The call's future is dropped then; the token is for work that it has spawned.
+    #[must_use]
+    pub fn cancellation_token(&self) -> &CancellationToken {
+        &self.0.cancelled
+    }
+
+    fn scoped(&self, scope: Result<Scope, StateError>) -> ScopedState {
+        ScopedState::new(Arc::clone(&self.0.store), scope)
+    }
+}
+
+#[cfg(test)]
+impl Context {
+    /// Makes the context of a local call, with these states and a store of its own.
+    pub(crate) fn of_states(states: States) -> Self {
+        Self::new(Call {
+            store: Arc::new(kv_memory::MemoryStore::new()),
+            states,
+            request_id: "1".to_owned(),
+            session_id: None,
+            caller: Caller::Local,
+            shared_anonymous_state: false,
+            client: None,
+            cancelled: CancellationToken::new(),
+            request_state: RequestState::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+impl States {
+    pub(crate) fn of<T: Send + Sync + 'static>(state: T) -> Self {
+        Self::default().with(TypeId::of::<T>(), Arc::new(state))
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("request_id", &self.0.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The values that `.with_state(..)` and the lifespan gave, by type.
+#[derive(Clone, Default)]
+pub(crate) struct States(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl States {
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.get(&TypeId::of::<T>())?).downcast().ok()
+    }
+
+    /// Returns these values and `value`, which replaces another of its type.
+    pub(crate) fn with(&self, id: TypeId, value: Arc<dyn Any + Send + Sync>) -> Self {
+        let mut values = (*self.0).clone();
+        values.insert(id, value);
+        Self(Arc::new(values))
+    }
+
+    pub(crate) fn contains(&self, id: TypeId) -> bool {
+        self.0.contains_key(&id)
+    }
+}
+
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "States({})", self.0.len())
+    }
+}
+
+/// A value that the server was built with, shared by all calls: what `.with_state(..)` or the
+/// lifespan gave.
+///
+/// # Examples
+///
+/// ```
+/// use mcp_server::State;
+///
+/// struct Greeting(String);
+///
+/// async fn greet(greeting: State<Greeting>, name: String) -> String {
+///     format!("{} {name}", greeting.0)
+/// }
+/// ```
+pub struct State<T>(Arc<T>);
+
+impl<T> State<T> {
+    /// Wraps a value, to call a component by hand.
+    #[must_use]
+    pub fn new(value: impl Into<Arc<T>>) -> Self {
+        Self(value.into())
+    }
+}
+
+impl<T> Clone for State<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for State<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State<{}>", type_name::<T>())
+    }
+}
+
+/// A parameter that comes from the [`Context`] and not from the client's arguments.
+///
+/// `#[tool]`, `#[resource]` and `#[prompt]` recognise [`Context`] and [`State`] by name.
+pub trait FromContext: Sized + Send {
+    /// Takes the value out of `cx`.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingState`] when nothing provides it.
+    fn from_context(cx: &Context) -> Result<Self, MissingState>;
+
+    /// Names the state type that must have been given to the builder, so that building the server
+    /// fails and not the first call.
+    #[must_use]
+    fn required_state() -> Option<(TypeId, &'static str)> {
+        None
+    }
+}
+
+impl FromContext for Context {
+    fn from_context(cx: &Context) -> Result<Self, MissingState> {
+        Ok(cx.clone())
+    }
+}
+
+impl<T: Send + Sync + 'static> FromContext for State<T> {
+    fn from_context(cx: &Context) -> Result<Self, MissingState> {
+        cx.0.states.get().map(Self).ok_or(MissingState {
+            state: type_name::<T>(),
+        })
+    }
+
+    fn required_state() -> Option<(TypeId, &'static str)> {
+        Some((TypeId::of::<T>(), type_name::<T>()))
+    }
+}
+
+/// A component asked for a state that nothing provides.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing provides State<{state}>; add .with_state(..) or a .lifespan(..) that returns it")]
+#[non_exhaustive]
+pub struct MissingState {
+    /// The type asked for.
+    pub state: &'static str,
+}

@@ -1,0 +1,314 @@
+//! [`Adapter`]: the one place where rmcp's protocol layer meets this server.
+
+use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::json;
+
+use super::core::Core;
+use crate::Context;
+use crate::auth::{Caller, Principal};
+use crate::context::Call;
+use crate::error::chain;
+use crate::state::RequestState;
+use crate::transport::{Connection, SessionMark};
+use crate::types::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool as WireTool,
+};
+
+/// The methods that rmcp hands over as unknown when their parameters are malformed.
+const KNOWN_METHODS: [&str; 15] = [
+    "completion/complete",
+    "initialize",
+    "logging/setLevel",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "server/discover",
+    "subscriptions/listen",
+    "tools/call",
+    "tools/list",
+];
+
+/// How many characters of a client's name for something are repeated to it.
+const MAX_QUOTED: usize = 200;
+
+/// One connection's view of the server, as rmcp wants it.
+#[derive(Clone, Debug)]
+pub(crate) struct Adapter {
+    core: Arc<Core>,
+    connection: Connection,
+}
+
+impl Adapter {
+    pub(crate) fn new(core: Arc<Core>, connection: Connection) -> Self {
+        Self { core, connection }
+    }
+
+    /// Collects what a component may know of a call.
+    async fn context(&self, request: &RequestContext<RoleServer>) -> Result<Context, ErrorData> {
+        let states = self.core.start().await.map_err(|error| {
+            tracing::error!(error = %chain(&error), "the server cannot start");
+            ErrorData::internal_error("the server cannot start", None)
+        })?;
+        let principal = request
+            .extensions
+            .get::<Parts>()
+            .and_then(|parts| parts.extensions.get::<Principal>())
+            .cloned();
+        let (session_id, local) = match &self.connection {
+            Connection::Single { session } => (Some(Arc::clone(session)), true),
+            Connection::Http { local } => {
+                let session = request.extensions.get::<SessionMark>();
+                (session.map(|mark| Arc::clone(&mark.0)), *local)
+            }
+        };
+        let caller = match principal {
+            Some(principal) => Caller::Authenticated(principal),
+            None if local => Caller::Local,
+            None => Caller::Anonymous,
+        };
+        Ok(Context::new(Call {
+            store: Arc::clone(&self.core.store),
+            states,
+            request_id: request.id.to_string(),
+            session_id,
+            caller,
+            shared_anonymous_state: self.core.shared_anonymous_state,
+            client: request.client_info(),
+            cancelled: request.ct.clone(),
+            request_state: RequestState::default(),
+        }))
+    }
+}
+
+impl ServerHandler for Adapter {
+    fn get_info(&self) -> ServerConfig {
+        let details = &self.core.details;
+        let mut implementation = Implementation::new(&details.name, &details.version);
+        implementation.title.clone_from(&details.title);
+        implementation.website_url.clone_from(&details.website_url);
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_prompts()
+            .build();
+        let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
+        info.instructions.clone_from(&details.instructions);
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(
+            self.core.registry.list_tools(),
+        ))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<WireTool> {
+        self.core
+            .registry
+            .tool(name)
+            .map(|entry| entry.wire.clone())
+    }
+
+    async fn call_tool(
+        &self,
+        params: CallToolRequestParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(entry) = self.core.registry.tool(&params.name) else {
+            let message = format!("Unknown tool: {}", quoted(&params.name));
+            return Err(ErrorData::invalid_params(message, None));
+        };
+        let cx = self.context(&request).await?;
+        let arguments = params.arguments.unwrap_or_default();
+        let answer = guarded(&request, entry.component.run(cx, arguments)).await?;
+        let result = match answer {
+            Ok(result) => result.into_wire(),
+            Err(error) => {
+                let text = report(
+                    error.message(),
+                    error.source(),
+                    "calling tool",
+                    &params.name,
+                );
+                CallToolResult::error(vec![ContentBlock::text(text)])
+            }
+        };
+        Ok(CallToolResponse::Complete(result))
+    }
+
+    async fn list_resources(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(
+            self.core.registry.list_resources(),
+        ))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(
+            self.core.registry.list_templates(),
+        ))
+    }
+
+    async fn read_resource(
+        &self,
+        params: ReadResourceRequestParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let Some((resource, asked)) = self.core.registry.resource(&params.uri) else {
+            let data = json!({ "uri": params.uri });
+            let message = format!("Unknown resource: {}", quoted(&params.uri));
+            return Err(ErrorData::resource_not_found(message, Some(data)));
+        };
+        let cx = self.context(&request).await?;
+        match guarded(&request, resource.read(cx, asked)).await? {
+            Ok(result) => Ok(ReadResourceResponse::Complete(result.into_wire())),
+            Err(error) => Err(rejection(
+                error.is_invalid_arguments(),
+                report(
+                    error.message(),
+                    error.source(),
+                    "reading resource",
+                    &params.uri,
+                ),
+            )),
+        }
+    }
+
+    async fn list_prompts(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(
+            self.core.registry.list_prompts(),
+        ))
+    }
+
+    async fn get_prompt(
+        &self,
+        params: GetPromptRequestParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let Some(entry) = self.core.registry.prompt(&params.name) else {
+            let message = format!("Unknown prompt: {}", quoted(&params.name));
+            return Err(ErrorData::invalid_params(message, None));
+        };
+        let cx = self.context(&request).await?;
+        let arguments = params.arguments.unwrap_or_default();
+        match guarded(&request, entry.component.render(cx, arguments)).await? {
+            Ok(result) => Ok(GetPromptResponse::Complete(
+                result.into_wire(entry.wire.description.as_deref()),
+            )),
+            Err(error) => Err(rejection(
+                error.is_invalid_arguments(),
+                report(
+                    error.message(),
+                    error.source(),
+                    "rendering prompt",
+                    &params.name,
+                ),
+            )),
+        }
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        if KNOWN_METHODS.contains(&method.as_str()) {
+            let message = format!("the parameters of {method} are missing or malformed");
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        Err(ErrorData::new(
+            ErrorCode::METHOD_NOT_FOUND,
+            quoted(&method),
+            None,
+        ))
+    }
+}
+
+/// Runs a component until it answers or its client cancels the call. A panic is an error to mask.
+async fn guarded<T, E: From<Panicked>>(
+    request: &RequestContext<RoleServer>,
+    answer: BoxFuture<'_, Result<T, E>>,
+) -> Result<Result<T, E>, ErrorData> {
+    tokio::select! {
+        biased;
+        () = request.ct.cancelled() => {
+            Err(ErrorData::internal_error("the request was cancelled", None))
+        }
+        answer = AssertUnwindSafe(answer).catch_unwind() => {
+            Ok(answer.unwrap_or_else(|_payload| Err(Panicked.into())))
+        }
+    }
+}
+
+/// A component panicked. The panic hook has printed where and why.
+#[derive(Debug, thiserror::Error)]
+#[error("it panicked")]
+struct Panicked;
+
+/// Returns what the client reads of a failed component: the message meant for it, or that it
+/// failed. In the latter case the reason is logged.
+fn report(
+    message: Option<&str>,
+    source: Option<&(dyn StdError + Send + Sync + 'static)>,
+    doing: &str,
+    name: &str,
+) -> String {
+    if let Some(message) = message {
+        return message.to_owned();
+    }
+    let masked = format!("Error {doing} {}", quoted(name));
+    let reason = source.map_or_else(String::new, |source| chain(source));
+    tracing::error!(reason, "{masked}");
+    masked
+}
+
+/// Makes the JSON-RPC error of a failed resource or prompt.
+fn rejection(invalid_arguments: bool, message: String) -> ErrorData {
+    if invalid_arguments {
+        ErrorData::invalid_params(message, None)
+    } else {
+        ErrorData::internal_error(message, None)
+    }
+}
+
+/// Quotes a name that a client sent: cut to a length fit for a message, control characters escaped.
+fn quoted(name: &str) -> String {
+    let mut short: String = name.chars().take(MAX_QUOTED).collect();
+    if short.len() < name.len() {
+        short.push('…');
+    }
+    format!("'{}'", short.escape_debug())
+}

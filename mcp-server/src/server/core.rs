@@ -1,0 +1,119 @@
+//! [`Core`]: what all connections of one server share.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use kv_core::Store;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::lifespan::{Lifespan, Running};
+use super::registry::Registry;
+use crate::builder::Details;
+use crate::context::States;
+use crate::{Error, Result};
+
+/// A record that every server may have: reading it shows that the store opens and answers.
+const PROBE: (&str, &str) = ("mcp_keys", "ring");
+
+/// What all connections of one server share.
+pub(crate) struct Core {
+    pub(crate) details: Details,
+    pub(crate) registry: Registry,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) shared_anonymous_state: bool,
+    states: States,
+    phase: Mutex<Phase>,
+    started: OnceCell<States>,
+}
+
+/// Where the lifespan is: it starts once and stops once.
+enum Phase {
+    Waiting(Lifespan),
+    Running(Running),
+    Over,
+}
+
+impl Core {
+    pub(crate) fn new(
+        details: Details,
+        registry: Registry,
+        store: Arc<dyn Store>,
+        shared_anonymous_state: bool,
+        states: States,
+        lifespan: Lifespan,
+    ) -> Self {
+        Self {
+            details,
+            registry,
+            store,
+            shared_anonymous_state,
+            states,
+            phase: Mutex::new(Phase::Waiting(lifespan)),
+            started: OnceCell::new(),
+        }
+    }
+
+    /// Opens the store and starts the lifespan, once, and returns the states that calls can take.
+    ///
+    /// Runs in a task of its own, so that a caller who goes away does not leave it half done.
+    pub(crate) async fn start(self: &Arc<Self>) -> Result<States> {
+        if let Some(states) = self.started.get() {
+            return Ok(states.clone());
+        }
+        let core = Arc::clone(self);
+        let starting = tokio::spawn(async move {
+            core.started
+                .get_or_try_init(|| core.start_now())
+                .await
+                .cloned()
+        });
+        starting.await.map_err(|error| Error::Lifespan {
+            source: error.into(),
+        })?
+    }
+
+    async fn start_now(&self) -> Result<States> {
+        let (collection, key) = PROBE;
+        match self.store.get(collection, key).await {
+            Ok(_) | Err(kv_core::Error::Corrupted { .. } | kv_core::Error::Decrypt(_)) => {}
+            Err(source) => return Err(Error::Store { source }),
+        }
+        let mut phase = self.phase.lock().await;
+        let Phase::Waiting(lifespan) = mem::replace(&mut *phase, Phase::Over) else {
+            let source = "it has failed or stopped before, and a lifespan starts once".into();
+            return Err(Error::Lifespan { source });
+        };
+        let running = lifespan
+            .start(Arc::clone(&self.store))
+            .await
+            .map_err(|source| Error::Lifespan { source })?;
+        let states = running.add_to(&self.states);
+        *phase = Phase::Running(running);
+        Ok(states)
+    }
+
+    /// Stops the lifespan, if it runs, and makes the store durable.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        let mut phase = self.phase.lock().await;
+        if let Phase::Running(running) = mem::replace(&mut *phase, Phase::Over) {
+            running.stop().await;
+        }
+        if !self.started.initialized() {
+            return Ok(());
+        }
+        self.store
+            .flush()
+            .await
+            .map_err(|source| Error::Store { source })
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("details", &self.details)
+            .field("store", &self.store.info())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,306 @@
+//! [`Server`]: a built server, and the ways to run it.
+
+mod adapter;
+mod core;
+mod lifespan;
+mod registry;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::adapter::Adapter;
+pub(crate) use self::core::Core;
+pub(crate) use self::lifespan::Lifespan;
+pub(crate) use self::registry::Registry;
+use crate::builder::{ServerBuilder, Settings};
+use crate::cli::{Args, TransportKind};
+use crate::testing::TestClient;
+use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};
+use crate::transport::{Connection, Transport, stdio};
+use crate::{Error, Result, logging};
+
+/// A built server. Cloning is cheap, and clones are the same server.
+///
+/// # Examples
+///
+/// ```
+/// use mcp_server::{Server, tool};
+///
+/// /// Adds two numbers.
+/// #[tool]
+/// async fn add(a: i64, b: i64) -> i64 {
+///     a + b
+/// }
+///
+/// # async fn example() -> mcp_server::Result<()> {
+/// let server = Server::builder("Calculator").tool(add).build()?;
+/// let client = server.test_client().await?;
+/// let answer = client.call_tool("add", serde_json::json!({ "a": 1, "b": 2 })).await?;
+/// assert_eq!(answer.structured_content, Some(serde_json::json!({ "result": 3 })));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Server {
+    core: Arc<Core>,
+    settings: Settings,
+    shutdown: Shutdown,
+}
+
+/// The parser of `Server::run`.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+impl Server {
+    /// Starts building a server that clients know as `name`.
+    #[must_use]
+    pub fn builder(name: impl Into<String>) -> ServerBuilder {
+        ServerBuilder::new(name.into())
+    }
+
+    pub(crate) fn new(core: Core, settings: Settings) -> Self {
+        Self {
+            core: Arc::new(core),
+            settings,
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    /// Runs the server as the command line says: `--transport stdio|http`, `--host`, `--port` and
+    /// what else `--help` lists ([`Args`]). Starts the log ([`logging::init`]), and
+    /// returns when the server has stopped: at the end of input on stdio, or after SIGINT or
+    /// SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve). A command line that cannot be parsed ends the process, as clap
+    /// does.
+    pub async fn run(self) -> Result<()> {
+        let command = Cli::command()
+            .name(self.core.details.name.clone())
+            .version(self.core.details.version.clone());
+        let matches = command.get_matches();
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        logging::init();
+        self.run_with(cli.args).await
+    }
+
+    /// Runs the server as `args` say, for programs that parse their own command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn run_with(mut self, args: Args) -> Result<()> {
+        self.settings.base_url = args.base_url.or(self.settings.base_url);
+        self.settings.allowed_hosts.extend(args.allowed_hosts);
+        self.settings.allowed_origins.extend(args.allowed_origins);
+        match args.transport.unwrap_or(self.settings.default_transport) {
+            TransportKind::Stdio => self.serve(Transport::Stdio).await,
+            TransportKind::Http => {
+                self.serve(Transport::Http {
+                    host: args.host,
+                    port: args.port,
+                })
+                .await
+            }
+        }
+    }
+
+    /// Serves `transport` until the server is stopped: by the end of input on stdio, by SIGINT or
+    /// SIGTERM, or by [`shutdown`](Self::shutdown).
+    ///
+    /// Opens the store and starts the lifespan before it listens. When it is stopped it accepts
+    /// nothing new, lets calls in flight finish for at most the grace period, stops the lifespan
+    /// and flushes the store. A second signal cuts the grace period short.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store cannot be opened or flushed,
+    /// [`Error::Lifespan`] when the lifespan does not start,
+    /// [`Error::AddressInUse`] and
+    /// [`Error::Listen`] when the address cannot be listened on.
+    pub async fn serve(self, transport: Transport) -> Result<()> {
+        let now = CancellationToken::new();
+        let signals = tokio::spawn(stop_on_signals(
+            self.shutdown.requested().clone(),
+            now.clone(),
+        ));
+        let served = match transport {
+            Transport::Stdio => self.serve_stdio(&now).await,
+            Transport::Http { host, port } => self.serve_http(&host, port, &now).await,
+        };
+        signals.abort();
+        let stopped = self.core.stop().await;
+        served.and(stopped)
+    }
+
+    /// Returns the server as axum routes, for a program that serves HTTP itself.
+    ///
+    /// The lifespan starts with the first request; call [`shutdown`](Self::shutdown) at the end to
+    /// stop it and to flush the store. Callers count as anonymous ones on a public address, since
+    /// the server does not know who can reach the program's listener. Set `TCP_NODELAY` on its
+    /// connections (`axum::serve::ListenerExt::tap_io`): without it each streamed answer waits
+    /// about 40 ms for the client's acknowledgement.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] as
+    /// [`build`](ServerBuilder::build).
+    pub fn into_router(self) -> Result<Router> {
+        Ok(self.router(&self.settings.edge()?, false))
+    }
+
+    /// Stops the server: ends its connections, stops the lifespan and flushes the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the store cannot be flushed.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.shutdown.requested().cancel();
+        self.shutdown.finished().cancel();
+        self.core.stop().await
+    }
+
+    /// Connects a client to the server in this process, without any network: for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] and [`Error::Lifespan`] as
+    /// [`serve`](Self::serve).
+    pub async fn test_client(&self) -> Result<TestClient> {
+        self.core.start().await?;
+        let adapter = Adapter::new(Arc::clone(&self.core), Connection::single());
+        TestClient::connect(adapter, self.shutdown.finished().child_token()).await
+    }
+
+    async fn serve_stdio(&self, now: &CancellationToken) -> Result<()> {
+        self.core.start().await?;
+        let adapter = Adapter::new(Arc::clone(&self.core), Connection::single());
+        stdio::serve(adapter, self.shutdown.requested().clone(), now.clone()).await
+    }
+
+    async fn serve_http(&self, host: &str, port: u16, now: &CancellationToken) -> Result<()> {
+        let edge = self.settings.edge()?;
+        self.core.start().await?;
+        let listener = http::bind(host, port).await?;
+        let address = listener.local_addr().map_err(|source| Error::Listen {
+            address: format!("{host}:{port}"),
+            source,
+        })?;
+        let local = address.ip().is_loopback() && edge.is_loopback_only();
+        self.announce(address);
+        if let Some(warning) = edge.warning(address) {
+            tracing::warn!("{warning}");
+        }
+        let router = self.router(&edge, local);
+        tokio::select! {
+            () = http::serve(listener, router, &self.shutdown, self.settings.grace) => {}
+            () = now.cancelled() => self.shutdown.finished().cancel(),
+        }
+        Ok(())
+    }
+
+    /// Returns all routes behind the edge. `local` tells that only this machine reaches them.
+    fn router(&self, edge: &EdgeConfig, local: bool) -> Router {
+        let limits = SessionLimits {
+            max: self.settings.max_sessions,
+            idle: self.settings.session_idle,
+            ..SessionLimits::default()
+        };
+        let options = HttpOptions {
+            edge: edge.clone(),
+            sessions: Arc::new(Sessions::new(limits, self.shutdown.finished().clone())),
+            shutdown: self.shutdown.clone(),
+        };
+        let adapter = Adapter::new(Arc::clone(&self.core), Connection::Http { local });
+        let mcp = http::mcp_router(adapter, options);
+        http::protect(mcp.merge(self.settings.routes.clone()), edge)
+    }
+
+    /// Says where the server listens and how to connect, and what it will forget.
+    #[expect(
+        clippy::print_stderr,
+        reason = "for the person who started it; stdout is for stdio"
+    )]
+    fn announce(&self, address: SocketAddr) {
+        let name = &self.core.details.name;
+        let host = match address.ip() {
+            ip if ip.is_unspecified() => "localhost".to_owned(),
+            ip if ip.is_ipv6() => format!("[{ip}]"),
+            ip => ip.to_string(),
+        };
+        let url = format!("http://{host}:{}{}", address.port(), self.settings.path);
+        eprintln!("{name} listens on {url}");
+        eprintln!(
+            "  Claude Code:     claude mcp add --transport http {} {url}",
+            slug(name)
+        );
+        eprintln!("  Python FastMCP:  fastmcp list {url}");
+        eprintln!(
+            "  MCP Inspector:   npx @modelcontextprotocol/inspector --cli {url} --method tools/list"
+        );
+        let store = self.core.store.info();
+        if !store.persistent {
+            tracing::warn!(
+                "the store ({}) is not persistent: logins and state will be lost at restart; \
+                 give the server a DiskStore, or another persistent one, with .storage(..)",
+                store.name
+            );
+        }
+    }
+}
+
+/// Cancels `stopping` at the first SIGINT or SIGTERM, and `now` at the second.
+async fn stop_on_signals(stopping: CancellationToken, now: CancellationToken) {
+    for token in [stopping, now] {
+        signal().await;
+        token.cancel();
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        pending().await
+    }
+}
+
+/// Returns a server's name in the form of a client's configuration key.
+fn slug(name: &str) -> String {
+    let words = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    if slug.is_empty() {
+        "server".to_owned()
+    } else {
+        slug
+    }
+}

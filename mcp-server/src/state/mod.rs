@@ -1,0 +1,19 @@
+//! State that outlives a call: the scopes of [`Context`](crate::Context) over the server's store.
+//!
+//! | scope | key | lives | TTL |
+//! | --- | --- | --- | --- |
+//! | [`request_state`](crate::Context::request_state) | in memory | one call | |
+//! | [`session_state`](crate::Context::session_state) | `{session id}:{key}` | one connection | 24 h |
+//! | [`user_state`](crate::Context::user_state) | `user:{caller}:{key}` | one caller | 90 days; 24 h for an anonymous one |
+//! | [`server_state`](crate::Context::server_state) | `server:{key}` | all callers | none |
+//!
+//! All entries are in the collection `fastmcp_state` as `{"value": ..}`, which for sessions is what
+//! Python's FastMCP reads and writes.
+
+mod request;
+mod scope;
+mod scoped;
+
+pub use request::RequestState;
+pub(crate) use scope::Scope;
+pub use scoped::{ScopedState, StateError};
