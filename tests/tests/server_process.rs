@@ -1,0 +1,94 @@
+//! The quickstart server, in a process of its own.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running quickstart server. Dropping it kills it.
+pub(crate) struct ServerProcess {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    pub(crate) url: String,
+}
+
+impl ServerProcess {
+    /// Starts the server over HTTP on a free port, with its store in `folder`.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let mut child = Command::new(quickstart())
+            .args(["--port", "0"])
+            .current_dir(folder)
+            .env("RUST_LOG", "trace")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut log = String::new();
+        let url = loop {
+            let start = log.len();
+            let read = stderr.read_line(&mut log).expect("stderr is text");
+            assert!(read > 0, "the server ended before it listened:\n{log}");
+            if let Some((_, url)) = log[start..].split_once(" listens on ") {
+                break url.trim().to_owned();
+            }
+        };
+        Self { child, stderr, url }
+    }
+
+    /// Ends the server with SIGKILL, as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the server is there to be killed");
+        self.child.wait().expect("the server was killed");
+    }
+
+    /// Asks the server to stop, and returns how it ended and what it logged.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("the server is there to be signalled");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("the server can be waited for") {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the server did not stop within {PATIENCE:?}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        };
+        let mut log = String::new();
+        self.stderr
+            .read_to_string(&mut log)
+            .expect("stderr is text");
+        (status, log)
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns the example's path: it is built beside the tests.
+pub(crate) fn quickstart() -> PathBuf {
+    let test = env::current_exe().expect("the test has a path");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("the test lies in target/<profile>/deps");
+    let example = profile.join("examples/quickstart");
+    assert!(
+        example.exists(),
+        "the quickstart example is not built: cargo build -p mcp-server --example quickstart"
+    );
+    example
+}
