@@ -9,7 +9,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::tools::to_value;
 use crate::types::ResourceContents;
 use crate::{ResourceError, ResourceResult};
 
@@ -74,7 +73,7 @@ impl<T: Serialize> SerializedContents<T> for ReadOutput<T> {
         uri: String,
         mime_type: Option<&str>,
     ) -> Result<ResourceResult, ResourceError> {
-        let (text, default) = match to_value(&value)? {
+        let (text, default) = match serde_json::to_value(&value)? {
             Value::String(text) => (text, "text/plain"),
             value => (value.to_string(), "application/json"),
         };

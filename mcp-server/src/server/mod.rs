@@ -304,3 +304,58 @@ fn slug(name: &str) -> String {
         slug
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn announced(builder: ServerBuilder) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let server = builder.build().unwrap();
+            server.announce("127.0.0.1:8000".parse().unwrap());
+        });
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_store_that_forgets_is_warned_about_once() {
+        let log = announced(Server::builder("Test"));
+        assert_eq!(log.matches("will be lost at restart").count(), 1, "{log}");
+    }
+
+    #[test]
+    fn a_persistent_store_is_not_warned_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = kv_disk::DiskStore::new(folder.path().join("data")).unwrap();
+        assert_eq!(announced(Server::builder("Test").storage(store)), "");
+    }
+
+    #[test]
+    fn a_name_becomes_a_configuration_key() {
+        assert_eq!(slug("My Server (v2)"), "my-server-v2");
+        assert_eq!(slug("服务器"), "server");
+    }
+}

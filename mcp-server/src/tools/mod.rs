@@ -1,13 +1,11 @@
 //! Tools: functions that a client, or the model behind it, calls.
 
 mod definition;
-mod finite;
 mod output;
 mod result;
 mod tool;
 
 pub use definition::ToolDefinition;
-pub(crate) use finite::to_value;
 pub use output::OutputShape;
 pub use result::ToolResult;
 pub use tool::Tool;

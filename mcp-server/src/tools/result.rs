@@ -39,8 +39,7 @@ impl ToolResult {
     ///
     /// # Errors
     ///
-    /// A masked [`ToolError`] when `value` has no JSON: a map with keys that are no strings, or a
-    /// number that is not finite.
+    /// A masked [`ToolError`] when `value` has no JSON, such as a map with keys that are no strings.
     pub fn json(value: &impl Serialize) -> Result<Self, ToolError> {
         OutputShape::Unknown.result(value)
     }
