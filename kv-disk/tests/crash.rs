@@ -97,6 +97,22 @@ fn a_shared_writer_goes_on_when_another_is_killed() {
     run.finish();
 }
 
+#[test]
+fn a_kill_while_the_store_is_made_leaves_none_or_a_whole_one() {
+    const ROUNDS: usize = 20;
+    for _ in 0..ROUNDS {
+        let mut run = Run::new(Access::Shared);
+        let mut victim = run.start("odd");
+        let mut survivor = run.start("even");
+        victim.sleep(&mut run.rng, OPENING);
+        let victim = victim.kill();
+        survivor.await_answers(1);
+        run.settle_beside_others(&victim);
+        run.settle(&survivor.kill());
+        run.finish();
+    }
+}
+
 fn started(run: &mut Run, name: &str) -> Life {
     let mut life = run.start(name);
     life.await_answers(1);
