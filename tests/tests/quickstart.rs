@@ -1,14 +1,15 @@
 //! The quickstart example as a new user would try it, with the Python FastMCP client.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::python::{call, run};
-use crate::server_process::{ServerProcess, quickstart};
+use crate::server_process::{ServerProcess, quickstart, terminate};
 
 /// The newest protocol, and the handshake of older clients.
 const MODES: [&str; 2] = ["auto", "legacy"];
@@ -223,4 +224,36 @@ fn no_argument_reaches_the_log_whatever_rust_log_says() {
     }
     let (_, log) = server.terminate();
     assert!(!log.contains(CANARY), "{log}");
+}
+
+#[test]
+fn a_stdio_server_stops_at_sigterm_although_its_client_stays() {
+    let folder = tempdir().unwrap();
+    let mut server = Command::new(quickstart())
+        .args(["--transport", "stdio"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = server.stdin.take().unwrap();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    let initialize = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "test", "version": "1" },
+        },
+    });
+    writeln!(stdin, "{initialize}").unwrap();
+    let mut answer = String::new();
+    stdout.read_line(&mut answer).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["result"]["serverInfo"]["name"], "Quickstart");
+
+    let status = terminate(&mut server);
+    assert!(status.success(), "{status}");
+    drop(stdin);
 }

@@ -50,19 +50,7 @@ impl ServerProcess {
 
     /// Asks the server to stop, and returns how it ended and what it logged.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("the server is there to be signalled");
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("the server can be waited for") {
-                break status;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "the server did not stop within {PATIENCE:?}"
-            );
-            thread::sleep(Duration::from_millis(20));
-        };
+        let status = terminate(&mut self.child);
         let mut log = String::new();
         self.stderr
             .read_to_string(&mut log)
@@ -75,6 +63,22 @@ impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Sends SIGTERM to a server, and waits until it has stopped.
+pub(crate) fn terminate(server: &mut Child) -> ExitStatus {
+    kill_process(Pid::from_child(server), Signal::TERM).expect("the server can be signalled");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = server.try_wait().expect("the server can be waited for") {
+            return status;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the server did not stop within {PATIENCE:?}"
+        );
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
