@@ -1,4 +1,5 @@
 //! A server that remembers: its configuration and its callers' notes live in a store on disk.
+//! The notes of a connection with a session, as on stdio, are that session's.
 //!
 //! Run with: cargo run -p mcp-server --example quickstart
 

@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::MethodRouter;
 use kv_core::Store;
 use kv_memory::MemoryStore;
@@ -61,7 +60,7 @@ pub(crate) struct Settings {
     pub(crate) max_sessions: usize,
     pub(crate) session_idle: Duration,
     pub(crate) grace: Duration,
-    pub(crate) routes: Router,
+    pub(crate) routes: Vec<(String, MethodRouter)>,
 }
 
 impl ServerBuilder {
@@ -91,7 +90,7 @@ impl ServerBuilder {
                 max_sessions: MAX_SESSIONS,
                 session_idle: SESSION_IDLE,
                 grace: GRACE,
-                routes: Router::new(),
+                routes: Vec::new(),
             },
         }
     }
@@ -211,10 +210,10 @@ impl ServerBuilder {
     }
 
     /// Adds an HTTP route beside the MCP endpoint, behind the same Host, Origin and size checks but
-    /// without any authentication. Default: none.
+    /// without any authentication. One route a path. Default: none.
     #[must_use]
-    pub fn route(mut self, path: &str, handler: MethodRouter) -> Self {
-        self.settings.routes = self.settings.routes.route(path, handler);
+    pub fn route(mut self, path: impl Into<String>, handler: MethodRouter) -> Self {
+        self.settings.routes.push((path.into(), handler));
         self
     }
 
@@ -265,7 +264,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how long requests in flight may take when the server stops. Default: 10 seconds.
+    /// Sets how long calls under way may take when the server stops. Default: 10 seconds. On stdio
+    /// it is always 5 seconds.
     #[must_use]
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
@@ -296,6 +296,7 @@ impl ServerBuilder {
             });
         }
         self.settings.edge()?;
+        self.settings.check_routes()?;
         let provided = |id| self.states.contains(id) || self.lifespan.provides(id);
         let registry = Registry::new(self.tools, self.resources, self.prompts, provided)?;
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
@@ -312,6 +313,29 @@ impl ServerBuilder {
 }
 
 impl Settings {
+    /// Checks the paths of the custom routes, at which axum would panic.
+    fn check_routes(&self) -> Result<()> {
+        let mut taken = vec![self.path.trim_end_matches('/')];
+        for (path, _) in &self.routes {
+            if !path.starts_with('/') {
+                let reason = format!("{path:?} does not start with `/`");
+                return Err(Error::InvalidOption {
+                    option: "route",
+                    reason,
+                });
+            }
+            let path = path.trim_end_matches('/');
+            if taken.contains(&path) {
+                return Err(Error::Duplicate {
+                    kind: "route",
+                    name: path.to_owned(),
+                });
+            }
+            taken.push(path);
+        }
+        Ok(())
+    }
+
     /// Checks the options of the HTTP edge and returns them in its form.
     ///
     /// # Errors

@@ -64,8 +64,8 @@ impl Context {
         }
     }
 
-    /// Returns the state of this connection. It ends with the connection, at the latest after
-    /// 24 h without a call that renews it; another connection of the same caller has its own.
+    /// Returns the state of this connection. Only its own calls reach it, and it is kept for 24 h
+    /// from the last call that renews it; another connection of the same caller has its own.
     ///
     /// Stdio, in-memory and handshake connections have a session; stateless ones (protocol
     /// 2026-07-28 and later) do not: its methods then fail with [`StateError::NoSession`].
@@ -136,7 +136,9 @@ impl Context {
         self.0.client.as_ref()
     }
 
-    /// Returns a token that is cancelled when the client cancels the call or goes away.
+    /// Returns a token that is cancelled when the call is: by the client's word, by the end of the
+    /// connection on stdio and in memory, and on a stateless connection by the client's leaving.
+    /// In a session over HTTP a client that only leaves may come back for the answer.
     ///
     /// The call's future is dropped then; the token is for work that it has spawned.
     #[must_use]

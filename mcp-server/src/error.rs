@@ -115,9 +115,6 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     line
 }
 
-/// What a client reads when its caller cannot have state of its own.
-const NO_PRINCIPAL: &str = "this needs to know who calls; authenticate and try again";
-
 /// Defines an error that a component returns: a message for the client, or an inner error that the
 /// client does not get to see.
 macro_rules! component_error {
@@ -169,11 +166,10 @@ macro_rules! component_error {
 
         impl<E: StdError + Send + Sync + 'static> From<E> for $name {
             fn from(error: E) -> Self {
-                if let Some(StateError::NoPrincipal) = (&error as &dyn Any).downcast_ref() {
-                    tracing::warn!("{error}");
-                    return Self::new(NO_PRINCIPAL);
+                match (&error as &dyn Any).downcast_ref().and_then(StateError::for_client) {
+                    Some(message) => Self::invalid_arguments(message),
+                    None => Self::internal(error),
                 }
-                Self::internal(error)
             }
         }
 

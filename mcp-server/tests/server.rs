@@ -221,6 +221,14 @@ fn two_tools_of_one_name_are_refused() {
 }
 
 #[test]
+fn a_route_at_the_endpoint_is_refused() {
+    for path in ["/mcp", "/mcp/", "mcp"] {
+        let server = Server::builder("Test").route(path, get(|| async { "ok" }));
+        assert!(server.build().is_err(), "{path}");
+    }
+}
+
+#[test]
 fn a_state_that_nothing_provides_is_refused_at_the_start() {
     let error = Server::builder("Test").tool(greet).build().unwrap_err();
     assert!(matches!(error, Error::MissingState { .. }));
@@ -322,6 +330,51 @@ async fn a_custom_route_is_behind_the_same_checks_as_the_endpoint() {
         .unwrap();
     assert_eq!(response.status(), 403);
     assert!(response.text().await.unwrap().contains("--allowed-host"));
+}
+
+#[tool]
+async fn slow(witness: State<Witness>) -> &'static str {
+    let (began, _) = witness.0.lock().unwrap().take().unwrap();
+    let _ = began.send(());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    "done"
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_the_calls_under_way_and_takes_no_more() {
+    let (began, has_begun) = oneshot::channel();
+    let witness = Witness(std::sync::Mutex::new(Some((began, oneshot::channel().0))));
+    let server = Server::builder("Test")
+        .tool(slow)
+        .with_state(witness)
+        .build()
+        .unwrap();
+    let client = server.test_client().await.unwrap();
+    let (answer, ()) = tokio::join!(client.call_tool("slow", json!({})), async {
+        has_begun.await.unwrap();
+        server.shutdown().await.unwrap();
+    });
+    assert_eq!(
+        answer.unwrap().structured_content,
+        Some(json!({ "result": "done" }))
+    );
+    assert!(server.test_client().await.is_err());
+}
+
+#[tokio::test]
+async fn a_list_has_one_page_and_no_cursor() {
+    let served = Served::new(
+        Server::builder("Test")
+            .build()
+            .unwrap()
+            .into_router()
+            .unwrap(),
+    )
+    .await;
+    let answer = served
+        .modern("tools/list", "", json!({ "cursor": "made-up" }))
+        .await;
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
 }
 
 #[tokio::test]

@@ -236,3 +236,21 @@ async fn a_read_does_not_renew_state_set_for_a_time_of_its_own() {
     let result = client.call_tool("recall", key()).await.unwrap();
     assert_eq!(result.structured_content, Some(json!({ "result": null })));
 }
+
+#[tokio::test]
+async fn a_key_that_is_empty_or_too_long_is_the_clients_to_mend() {
+    let client = builder(MemoryStore::new())
+        .build()
+        .unwrap()
+        .test_client()
+        .await
+        .unwrap();
+    for (key, complaint) in [(String::new(), "empty"), ("k".repeat(2000), "too long")] {
+        let result = client
+            .call_tool("recall", json!({ "key": key }))
+            .await
+            .unwrap();
+        let text = &result.content[0].as_text().unwrap().text;
+        assert!(text.contains(complaint), "{text}");
+    }
+}

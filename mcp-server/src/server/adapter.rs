@@ -115,9 +115,10 @@ impl ServerHandler for Adapter {
 
     async fn list_tools(
         &self,
-        _page: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _request: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        refuse_cursor(page)?;
         Ok(ListToolsResult::with_all_items(
             self.core.registry.list_tools(),
         ))
@@ -139,6 +140,7 @@ impl ServerHandler for Adapter {
             let message = format!("Unknown tool: {}", quoted(&params.name));
             return Err(ErrorData::invalid_params(message, None));
         };
+        let _call = self.core.count_call();
         let cx = self.context(&request).await?;
         let arguments = params.arguments.unwrap_or_default();
         let answer = guarded(&request, entry.component.run(cx, arguments)).await?;
@@ -159,9 +161,10 @@ impl ServerHandler for Adapter {
 
     async fn list_resources(
         &self,
-        _page: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _request: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        refuse_cursor(page)?;
         Ok(ListResourcesResult::with_all_items(
             self.core.registry.list_resources(),
         ))
@@ -169,9 +172,10 @@ impl ServerHandler for Adapter {
 
     async fn list_resource_templates(
         &self,
-        _page: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _request: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        refuse_cursor(page)?;
         Ok(ListResourceTemplatesResult::with_all_items(
             self.core.registry.list_templates(),
         ))
@@ -187,6 +191,7 @@ impl ServerHandler for Adapter {
             let message = format!("Unknown resource: {}", quoted(&params.uri));
             return Err(ErrorData::resource_not_found(message, Some(data)));
         };
+        let _call = self.core.count_call();
         let cx = self.context(&request).await?;
         match guarded(&request, resource.read(cx, asked)).await? {
             Ok(result) => Ok(ReadResourceResponse::Complete(result.into_wire())),
@@ -204,9 +209,10 @@ impl ServerHandler for Adapter {
 
     async fn list_prompts(
         &self,
-        _page: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _request: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        refuse_cursor(page)?;
         Ok(ListPromptsResult::with_all_items(
             self.core.registry.list_prompts(),
         ))
@@ -221,6 +227,7 @@ impl ServerHandler for Adapter {
             let message = format!("Unknown prompt: {}", quoted(&params.name));
             return Err(ErrorData::invalid_params(message, None));
         };
+        let _call = self.core.count_call();
         let cx = self.context(&request).await?;
         let arguments = params.arguments.unwrap_or_default();
         match guarded(&request, entry.component.render(cx, arguments)).await? {
@@ -254,6 +261,17 @@ impl ServerHandler for Adapter {
             quoted(&method),
             None,
         ))
+    }
+}
+
+/// Refuses a cursor: every list is one page, so this server has handed out none.
+fn refuse_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match page.and_then(|page| page.cursor) {
+        None => Ok(()),
+        Some(_) => Err(ErrorData::invalid_params(
+            "the cursor is not one of this server's",
+            None,
+        )),
     }
 }
 

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kv_core::Store;
 use tokio::sync::{Mutex, OnceCell};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::lifespan::{Lifespan, Running};
 use super::registry::Registry;
@@ -25,6 +28,8 @@ pub(crate) struct Core {
     states: States,
     phase: Mutex<Phase>,
     started: OnceCell<States>,
+    /// The calls under way.
+    calls: TaskTracker,
 }
 
 /// Where the lifespan is: it starts once and stops once.
@@ -51,6 +56,7 @@ impl Core {
             states,
             phase: Mutex::new(Phase::Waiting(lifespan)),
             started: OnceCell::new(),
+            calls: TaskTracker::new(),
         }
     }
 
@@ -58,6 +64,9 @@ impl Core {
     ///
     /// Runs in a task of its own, so that a caller who goes away does not leave it half done.
     pub(crate) async fn start(self: &Arc<Self>) -> Result<States> {
+        if self.calls.is_closed() {
+            return Err(over());
+        }
         if let Some(states) = self.started.get() {
             return Ok(states.clone());
         }
@@ -81,8 +90,7 @@ impl Core {
         }
         let mut phase = self.phase.lock().await;
         let Phase::Waiting(lifespan) = mem::replace(&mut *phase, Phase::Over) else {
-            let source = "it has failed or stopped before, and a lifespan starts once".into();
-            return Err(Error::Lifespan { source });
+            return Err(over());
         };
         let running = lifespan
             .start(Arc::clone(&self.store))
@@ -93,8 +101,24 @@ impl Core {
         Ok(states)
     }
 
-    /// Stops the lifespan, if it runs, and makes the store durable.
-    pub(crate) async fn stop(&self) -> Result<()> {
+    /// Counts a call as under way until the token is dropped.
+    pub(crate) fn count_call(&self) -> TaskTrackerToken {
+        self.calls.token()
+    }
+
+    /// Takes no more calls, waits at most `grace` for those under way, stops the lifespan if it
+    /// runs, and makes the store durable.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<()> {
+        self.calls.close();
+        if tokio::time::timeout(grace, self.calls.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                calls = self.calls.len(),
+                "calls are still under way after {grace:?}"
+            );
+        }
         let mut phase = self.phase.lock().await;
         if let Phase::Running(running) = mem::replace(&mut *phase, Phase::Over) {
             running.stop().await;
@@ -107,6 +131,12 @@ impl Core {
             .await
             .map_err(|source| Error::Store { source })
     }
+}
+
+/// The error of a start after the end.
+fn over() -> Error {
+    let source = "the server has stopped, or has failed to start before".into();
+    Error::Lifespan { source }
 }
 
 impl fmt::Debug for Core {

@@ -8,6 +8,8 @@ mod registry;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use std::{process, thread};
 
 use axum::Router;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -23,6 +25,12 @@ use crate::testing::TestClient;
 use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};
 use crate::transport::{Connection, Transport, stdio};
 use crate::{Error, Result, logging};
+
+/// How long calls may take to notice that their connection has ended.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// How long the lifespan and the store may take to stop, beyond the grace period.
+const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A built server. Cloning is cheap, and clones are the same server.
 ///
@@ -53,7 +61,7 @@ pub struct Server {
     shutdown: Shutdown,
 }
 
-/// The parser of `Server::run`.
+// No doc comment: it would be the first line of `--help`.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(flatten)]
@@ -78,7 +86,8 @@ impl Server {
     /// Runs the server as the command line says: `--transport stdio|http`, `--host`, `--port` and
     /// what else `--help` lists ([`Args`]). Starts the log ([`logging::init`]), and
     /// returns when the server has stopped: at the end of input on stdio, or after SIGINT or
-    /// SIGTERM.
+    /// SIGTERM. A server that has not stopped 5 seconds after its grace period, or 5 seconds after
+    /// a second signal, ends the process.
     ///
     /// # Errors
     ///
@@ -87,7 +96,14 @@ impl Server {
     pub async fn run(self) -> Result<()> {
         let command = Cli::command()
             .name(self.core.details.name.clone())
-            .version(self.core.details.version.clone());
+            .version(self.core.details.version.clone())
+            .about(
+                self.core
+                    .details
+                    .title
+                    .clone()
+                    .unwrap_or_else(|| self.core.details.name.clone()),
+            );
         let matches = command.get_matches();
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         logging::init();
@@ -100,19 +116,33 @@ impl Server {
     ///
     /// As [`serve`](Self::serve).
     pub async fn run_with(mut self, args: Args) -> Result<()> {
-        self.settings.base_url = args.base_url.or(self.settings.base_url);
-        self.settings.allowed_hosts.extend(args.allowed_hosts);
-        self.settings.allowed_origins.extend(args.allowed_origins);
-        match args.transport.unwrap_or(self.settings.default_transport) {
-            TransportKind::Stdio => self.serve(Transport::Stdio).await,
-            TransportKind::Http => {
-                self.serve(Transport::Http {
-                    host: args.host,
-                    port: args.port,
-                })
-                .await
-            }
-        }
+        let given = |texts: Vec<String>| texts.into_iter().filter(|text| !text.is_empty());
+        let base_url = args.base_url.filter(|url| !url.is_empty());
+        self.settings.base_url = base_url.or(self.settings.base_url);
+        self.settings
+            .allowed_hosts
+            .extend(given(args.allowed_hosts));
+        self.settings
+            .allowed_origins
+            .extend(given(args.allowed_origins));
+        let kind = args.transport.unwrap_or(self.settings.default_transport);
+        let transport = match kind {
+            TransportKind::Stdio => Transport::Stdio,
+            TransportKind::Http => Transport::Http {
+                host: args.host,
+                port: args.port,
+            },
+        };
+        let patience = self.settings.grace + EXIT_PATIENCE;
+        self.serve_until(transport, move |requested, now| async move {
+            signal().await;
+            requested.cancel();
+            exit_within(patience);
+            signal().await;
+            now.cancel();
+            exit_within(EXIT_PATIENCE);
+        })
+        .await
     }
 
     /// Serves `transport` until the server is stopped: by the end of input on stdio, by SIGINT or
@@ -129,17 +159,34 @@ impl Server {
     /// [`Error::AddressInUse`] and
     /// [`Error::Listen`] when the address cannot be listened on.
     pub async fn serve(self, transport: Transport) -> Result<()> {
-        let now = CancellationToken::new();
-        let signals = tokio::spawn(stop_on_signals(
-            self.shutdown.requested().clone(),
-            now.clone(),
-        ));
-        let served = match transport {
-            Transport::Stdio => self.serve_stdio(&now).await,
-            Transport::Http { host, port } => self.serve_http(&host, port, &now).await,
+        self.serve_until(transport, stop_on_signals).await
+    }
+
+    /// Serves `transport`; `signals` is told of the tokens that end it in time and at once.
+    async fn serve_until<S>(
+        self,
+        transport: Transport,
+        signals: impl FnOnce(CancellationToken, CancellationToken) -> S,
+    ) -> Result<()>
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let (requested, now) = (self.shutdown.requested().clone(), CancellationToken::new());
+        let signals = tokio::spawn(signals(requested.clone(), now.clone()));
+        let started = tokio::select! {
+            started = self.core.start() => started,
+            () = requested.cancelled() => return Ok(()),
+        };
+        let served = match (started, transport) {
+            (Err(error), _) => Err(error),
+            (Ok(_), Transport::Stdio) => self.serve_stdio(&now).await,
+            (Ok(_), Transport::Http { host, port }) => self.serve_http(&host, port, &now).await,
+        };
+        let stopped = tokio::select! {
+            stopped = self.core.stop(LAST_CALLS) => stopped,
+            () = now.cancelled() => Ok(()),
         };
         signals.abort();
-        let stopped = self.core.stop().await;
         served.and(stopped)
     }
 
@@ -159,15 +206,17 @@ impl Server {
         Ok(self.router(&self.settings.edge()?, false))
     }
 
-    /// Stops the server: ends its connections, stops the lifespan and flushes the store.
+    /// Stops the server: takes no more calls, waits at most the grace period for those under way,
+    /// ends its connections, stops the lifespan and flushes the store.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] when the store cannot be flushed.
     pub async fn shutdown(&self) -> Result<()> {
         self.shutdown.requested().cancel();
+        let stopped = self.core.stop(self.settings.grace).await;
         self.shutdown.finished().cancel();
-        self.core.stop().await
+        stopped
     }
 
     /// Connects a client to the server in this process, without any network: for tests.
@@ -183,14 +232,12 @@ impl Server {
     }
 
     async fn serve_stdio(&self, now: &CancellationToken) -> Result<()> {
-        self.core.start().await?;
         let adapter = Adapter::new(Arc::clone(&self.core), Connection::single());
         stdio::serve(adapter, self.shutdown.requested().clone(), now.clone()).await
     }
 
     async fn serve_http(&self, host: &str, port: u16, now: &CancellationToken) -> Result<()> {
         let edge = self.settings.edge()?;
-        self.core.start().await?;
         let listener = http::bind(host, port).await?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
             address: format!("{host}:{port}"),
@@ -223,7 +270,14 @@ impl Server {
         };
         let adapter = Adapter::new(Arc::clone(&self.core), Connection::Http { local });
         let mcp = http::mcp_router(adapter, options);
-        http::protect(mcp.merge(self.settings.routes.clone()), edge)
+        let routes = self
+            .settings
+            .routes
+            .iter()
+            .fold(mcp, |router, (path, handler)| {
+                router.route(path, handler.clone())
+            });
+        http::protect(routes, edge)
     }
 
     /// Says where the server listens and how to connect, and what it will forget.
@@ -257,6 +311,16 @@ impl Server {
             );
         }
     }
+}
+
+/// Ends the process after `patience`, if it has not ended by itself: a store that hangs, or a sync
+/// tool that never returns, would keep it for ever.
+fn exit_within(patience: Duration) {
+    thread::spawn(move || {
+        thread::sleep(patience);
+        tracing::error!("the server does not stop within {patience:?}; ending the process");
+        process::exit(1);
+    });
 }
 
 /// Cancels `stopping` at the first SIGINT or SIGTERM, and `now` at the second.

@@ -1,6 +1,7 @@
 //! [`Registry`]: the components of a server, by name, with what clients read of them.
 
 use std::any::TypeId;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Registry {
         }
         registry
             .templates
-            .sort_by(|(_, a), (_, b)| a.wire.uri_template.cmp(&b.wire.uri_template));
+            .sort_by_cached_key(|(_, entry)| breadth(&entry.wire.uri_template));
         Ok(registry)
     }
 
@@ -163,6 +164,18 @@ impl Registry {
     }
 }
 
+/// Orders templates by how much they match, so that the one that says most is asked first: those
+/// without `{x*}` before those with, then the one with more text of its own, then by the alphabet.
+fn breadth(template: &str) -> (usize, Reverse<usize>, String) {
+    let folders = template.matches("*}").count();
+    let mut inside = false;
+    let text = template.chars().filter(|c| {
+        inside = (inside || *c == '{') && *c != '}';
+        !inside && *c != '}'
+    });
+    (folders, Reverse(text.count()), template.to_owned())
+}
+
 /// Adds an entry under a name that no other one has.
 fn add<E>(
     kind: &'static str,
@@ -208,5 +221,20 @@ fn check_states(
             component: component.to_owned(),
             state,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_that_says_most_is_asked_first() {
+        let mut templates = ["x://{a*}", "x://{b}", "x://{z}/tail", "x://users/{id}"];
+        templates.sort_by_cached_key(|template| breadth(template));
+        assert_eq!(
+            templates,
+            ["x://users/{id}", "x://{z}/tail", "x://{b}", "x://{a*}"]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! [`ScopedState`]: named JSON values of one scope, in the server's store.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -263,3 +263,21 @@ pub enum StateError {
     #[error("the state cannot be read or written")]
     Store(#[from] StoreError),
 }
+
+impl StateError {
+    /// Returns what a client may know, where it is the client that can do something about it.
+    pub(crate) fn for_client(&self) -> Option<&'static str> {
+        match self {
+            Self::NoPrincipal => {
+                NO_PRINCIPAL.call_once(|| tracing::warn!("{self}"));
+                Some("this needs to know who calls; authenticate and try again")
+            }
+            Self::EmptyKey => Some("the key must not be empty"),
+            Self::Store(StoreError::InvalidName { .. }) => Some("the key is too long"),
+            Self::NoSession | Self::Store(_) => None,
+        }
+    }
+}
+
+/// Whether the operator has been told how anonymous callers can have state.
+static NO_PRINCIPAL: Once = Once::new();
