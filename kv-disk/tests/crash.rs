@@ -42,10 +42,10 @@ fn one_child_after_another(access: Access, cycles: usize) {
     for cycle in 0..cycles {
         let mut child = run.start("only");
         if cycle % 10 == 9 {
-            child.sleep(&mut run.rng, OPENING);
+            run.pause(OPENING);
         } else {
             child.await_answers(1);
-            child.sleep(&mut run.rng, AT_WORK);
+            run.pause(AT_WORK);
         }
         run.settle(&child.kill());
     }
@@ -77,13 +77,13 @@ fn a_shared_writer_goes_on_when_another_is_killed() {
     for cycle in 0..cycles() {
         let name = if cycle % 2 == 0 { "odd" } else { "even" };
         if cycle % 10 == 4 {
-            let mut newborn = run.start(name);
-            newborn.sleep(&mut run.rng, OPENING);
+            let newborn = run.start(name);
+            run.pause(OPENING);
             run.settle_beside_others(&newborn.kill());
             survivor.await_answers(20);
         }
-        let mut victim = std::mem::replace(&mut survivor, started(&mut run, name));
-        victim.sleep(&mut run.rng, AT_WORK);
+        let victim = std::mem::replace(&mut survivor, started(&mut run, name));
+        run.pause(AT_WORK);
         let victim = victim.kill();
         survivor.await_answers(20);
         run.settle_beside_others(&victim);
@@ -102,9 +102,9 @@ fn a_kill_while_the_store_is_made_leaves_none_or_a_whole_one() {
     const ROUNDS: usize = 20;
     for _ in 0..ROUNDS {
         let mut run = Run::new(Access::Shared);
-        let mut victim = run.start("odd");
+        let victim = run.start("odd");
         let mut survivor = run.start("even");
-        victim.sleep(&mut run.rng, OPENING);
+        run.pause(OPENING);
         let victim = victim.kill();
         survivor.await_answers(1);
         run.settle_beside_others(&victim);

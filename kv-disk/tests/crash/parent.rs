@@ -36,7 +36,7 @@ pub(crate) struct Run {
     /// `None` after a failure, when the folder is kept.
     folder: Option<TempDir>,
     seed: u64,
-    pub(crate) rng: Rng,
+    rng: Rng,
     runtime: Runtime,
     now: i64,
     next_seq: u64,
@@ -69,13 +69,6 @@ impl Life {
             missing -= usize::from(matches!(report, Report::Acknowledged { .. }));
             self.reports.push(report);
         }
-    }
-
-    /// Lets a random time pass.
-    pub(crate) fn sleep(&mut self, rng: &mut Rng, millis: Range<u64>) {
-        thread::sleep(Duration::from_micros(
-            rng.u64(millis.start * 1000..millis.end * 1000),
-        ));
     }
 
     pub(crate) fn kill(self) -> Dead {
@@ -131,6 +124,12 @@ impl Run {
             first_seq,
             seed: self.rng.u64(..),
         }
+    }
+
+    /// Lets a random time pass.
+    pub(crate) fn pause(&mut self, millis: Range<u64>) {
+        let micros = self.rng.u64(millis.start * 1000..millis.end * 1000);
+        thread::sleep(Duration::from_micros(micros));
     }
 
     /// Checks what a child left in the file, while others use it.

@@ -119,7 +119,7 @@ impl Examiner<'_> {
     fn expect<T>(&mut self, result: Result<T>) -> Option<T> {
         match result {
             Ok(answer) => return Some(answer),
-            Err(Error::Corrupted { .. }) => self.findings.reported += 1,
+            Err(error) if reports_damage(&error) => self.findings.reported += 1,
             Err(error) => self.findings.faults.push(format!("{error}: {error:?}")),
         }
         None
@@ -204,5 +204,17 @@ impl Examiner<'_> {
                 .await;
             self.expect(put);
         }
+    }
+}
+
+/// Tells whether an error says that the file is damaged: as such, or as why a write that met the
+/// damage in its commit is of unknown outcome.
+fn reports_damage(error: &Error) -> bool {
+    match error {
+        Error::Corrupted { .. } => true,
+        Error::OutcomeUnknown { .. } => error
+            .driver_error()
+            .is_some_and(|cause| matches!(cause, Error::Corrupted { .. })),
+        _ => false,
     }
 }

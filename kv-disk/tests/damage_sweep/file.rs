@@ -75,9 +75,10 @@ impl Setup {
     }
 
     pub(crate) fn open(&self, folder: &Path) -> DiskStore {
-        let mut builder = DiskStore::builder(folder)
-            .clock(Arc::new(ManualClock::new(NOW)))
-            .verify_on_open(self.verify);
+        let mut builder = DiskStore::builder(folder).clock(Arc::new(ManualClock::new(NOW)));
+        if !self.verify {
+            builder = builder.verify_on_open(false);
+        }
         if self.shared {
             builder = builder.shared();
         }
