@@ -257,3 +257,43 @@ fn a_stdio_server_stops_at_sigterm_although_its_client_stays() {
     assert!(status.success(), "{status}");
     drop(stdin);
 }
+
+#[test]
+fn a_stdio_line_that_is_no_message_is_answered_and_the_next_one_works() {
+    let folder = tempdir().unwrap();
+    let mut server = Command::new(quickstart())
+        .args(["--transport", "stdio"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = server.stdin.take().unwrap();
+    let discover = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "server/discover",
+        "params": { "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        } },
+    });
+    writeln!(stdin, "not json\n{discover}").unwrap();
+    drop(stdin);
+    let output = server.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        answers
+            .iter()
+            .any(|answer| answer["error"]["code"] == -32700),
+        "{text}"
+    );
+    assert!(
+        answers.iter().any(|answer| answer["result"].is_object()),
+        "{text}"
+    );
+}

@@ -22,9 +22,9 @@ const FEW_NAMES: usize = 8;
 
 /// Why a body is no message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: i32,
-    pub(super) message: String,
+pub(in crate::transport) struct Refusal {
+    pub(in crate::transport) code: i32,
+    pub(in crate::transport) message: String,
 }
 
 impl Refusal {
@@ -46,7 +46,7 @@ impl Refusal {
 /// Checks that `body` is one JSON-RPC 2.0 message without duplicate members.
 ///
 /// Takes time linear in the body, and memory for the names of the members on one path of it.
-pub(super) fn check(body: &[u8]) -> Result<(), Refusal> {
+pub(in crate::transport) fn check(body: &[u8]) -> Result<(), Refusal> {
     if body.is_empty() {
         return Err(Refusal::malformed("the body is empty"));
     }

@@ -9,7 +9,7 @@ mod body;
 mod config;
 mod edge;
 mod host;
-mod json;
+pub(super) mod json;
 mod reply;
 mod serve;
 mod sessions;
