@@ -22,6 +22,8 @@
 /// assert_eq!(cli.server.port, 9000);
 /// ```
 #[derive(Clone, Debug, clap::Args)]
+// Else the text above would be the description of the program that flattens it.
+#[command(about = None, long_about = None)]
 #[non_exhaustive]
 pub struct Args {
     /// How clients connect [default: stdio, unless the program says otherwise]
@@ -67,4 +69,24 @@ pub enum TransportKind {
     Stdio,
     /// Over streamable HTTP, for any number of clients.
     Http,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    /// My program.
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        _server: Args,
+    }
+
+    #[test]
+    fn a_program_that_flattens_the_options_keeps_its_own_description() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.starts_with("My program"), "{help}");
+    }
 }

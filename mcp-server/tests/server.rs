@@ -275,6 +275,16 @@ async fn the_lifespan_starts_once_and_stops_once() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_opened_stops_the_server_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("store.redb"), "no database").unwrap();
+    let store = kv_disk::DiskStore::new(folder.path()).unwrap();
+    let server = Server::builder("Test").storage(store).build().unwrap();
+    let error = server.test_client().await.unwrap_err();
+    assert!(matches!(error, Error::Store { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_lifespan_that_fails_stops_the_server_from_starting() {
     let server = Server::builder("Test")
         .lifespan(

@@ -84,10 +84,7 @@ impl Core {
 
     async fn start_now(&self) -> Result<States> {
         let (collection, key) = PROBE;
-        match self.store.get(collection, key).await {
-            Ok(_) | Err(kv_core::Error::Corrupted { .. } | kv_core::Error::Decrypt(_)) => {}
-            Err(source) => return Err(Error::Store { source }),
-        }
+        self.store.get(collection, key).await?;
         let mut phase = self.phase.lock().await;
         let Phase::Waiting(lifespan) = mem::replace(&mut *phase, Phase::Over) else {
             return Err(over());
