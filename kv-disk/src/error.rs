@@ -1,7 +1,7 @@
 //! How the errors of redb and of the file system become [`kv_core::Error`].
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kv_core::{Error, Source};
@@ -130,6 +130,28 @@ fn classify(error: redb::Error) -> Error {
         | redb::Error::TableDoesNotExist(_)
         | redb::Error::TypeDefinitionChanged { .. } => damaged(error),
         _ => Error::backend(STORE, "use the database", error),
+    }
+}
+
+/// Which file is damaged, and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is damaged or no store; restore it from a backup, or move it away to start with an empty \
+     one", path.display()
+)]
+struct DamagedFile {
+    path: PathBuf,
+    source: Option<Source>,
+}
+
+/// Adds to the error of a damaged file which one it is.
+pub(crate) fn in_file(path: PathBuf, error: Error) -> Error {
+    match error {
+        Error::Corrupted { reason, source } => Error::Corrupted {
+            reason,
+            source: Some(Arc::new(DamagedFile { path, source })),
+        },
+        error => error,
     }
 }
 

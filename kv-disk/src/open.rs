@@ -42,7 +42,7 @@ pub(crate) fn open_file(config: &Config, verify: bool) -> Result<Open> {
         let id = read_id(&db)?;
         Ok(Open { db, id })
     });
-    opened.map_err(|fault| fault.error)
+    opened.map_err(|fault| error::in_file(file::database_path(&config.path), fault.error))
 }
 
 fn already_open(config: &Config) -> Error {

@@ -1,5 +1,6 @@
 //! Damaged files: an error or the right data, never a panic or a wrong value.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
@@ -38,6 +39,24 @@ async fn a_changed_record_is_corrupted_and_not_a_miss_or_a_value() {
     let store = store_with_a_bad_record(folder.path()).await;
     let error = store.get("c", "k").await.unwrap_err();
     assert!(matches!(error, Error::Corrupted { .. }));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_named_together_with_the_way_out() {
+    let folder = folder();
+    fs::write(database(folder.path()), "no store").unwrap();
+    let error = DiskStore::new(folder.path())
+        .unwrap()
+        .open()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Corrupted { .. }));
+    let source = error.source().unwrap().to_string();
+    let path = database(folder.path()).display().to_string();
+    assert!(
+        source.starts_with(&path) && source.contains("move it away"),
+        "{source}"
+    );
 }
 
 #[tokio::test]
