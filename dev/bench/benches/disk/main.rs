@@ -51,6 +51,7 @@ fn main() {
         let store: Arc<dyn Store> = Arc::new(builder.build().expect("a store"));
         runtime.block_on(fill(&*store, 0..PRELOADED, value));
         puts(&runtime, name, &store, &raw, &log);
+        one_group(&runtime, name, &store, &raw);
         one_put(&runtime, name, &store, folder);
         gets(&runtime, name, &store, &raw);
     }
@@ -87,6 +88,46 @@ fn puts(runtime: &Runtime, name: &str, store: &Arc<dyn Store>, raw: &Raw, log: &
             rate(runtime, writers, operations, &append)
         });
     }
+}
+
+/// Transactions of the size that 128 writers share, against redb's own: what group commit on redb
+/// can reach on this disk.
+fn one_group(runtime: &Runtime, name: &str, store: &Arc<dyn Store>, raw: &Raw) {
+    const GROUP: usize = 128;
+    const OPERATIONS: usize = 20;
+    let group = || -> Vec<(String, Bytes)> {
+        let numbers = (0..GROUP).map(|_| fastrand::u64(PRELOADED..));
+        numbers
+            .map(|number| (key(number % PRELOADED), value(number)))
+            .collect()
+    };
+    let groups = || -> Vec<_> { (0..OPERATIONS).map(|_| group()).collect() };
+    compare(
+        Figure {
+            name: &format!("disk {name}: put_many"),
+            against: "redb: the same transaction",
+            size: GROUP as u64,
+            goal: Goal::Open,
+        },
+        ROUNDS,
+        OPERATIONS,
+        |_| {
+            let groups = groups();
+            time(|| {
+                for group in groups {
+                    let entries = group
+                        .into_iter()
+                        .map(|(key, value)| (key, Entry::new(Value::from_stored(value))));
+                    let put = store.put_many(COLLECTION, entries.collect());
+                    runtime.block_on(put).expect("room");
+                }
+            })
+        },
+        |_| {
+            let groups = groups();
+            time(|| groups.into_iter().for_each(|group| raw.put_all(group)))
+        },
+    );
 }
 
 /// One durable put after the other, against the sync of one overwritten block.
