@@ -56,6 +56,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Returns the live entry of `key`, with its revision; `None` when there is none.
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>>;
 
+    /// Returns the live entry of `key` as [`get`](Self::get) does, but never from a local copy or
+    /// from a read that began before this call.
+    ///
+    /// It is what a conditional write is based on: an older answer would only be refused again.
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        self.get(collection, key).await
+    }
+
     /// Stores `entry` under `key` as `mode` allows, and returns the revision of this write.
     ///
     /// `created_at` is filled in when it is `None`; `revision` is ignored.
@@ -283,6 +291,10 @@ macro_rules! forward {
                 Self: 'f,
             {
                 (**self).get(collection, key)
+            }
+
+            async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+                (**self).get_fresh(collection, key).await
             }
 
             async fn put(

@@ -111,6 +111,10 @@ impl Store for Probe {
         probe!(self.get(collection, key))
     }
 
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        probe!(self.get_fresh(collection, key))
+    }
+
     async fn put(
         &self,
         collection: &str,

@@ -212,6 +212,10 @@ impl Store for DiskStore {
             .await
     }
 
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        self.get(collection, key).await
+    }
+
     async fn put(
         &self,
         collection: &str,

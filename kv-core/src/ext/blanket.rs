@@ -90,7 +90,7 @@ impl<S: Store + ?Sized> StoreExt for S {
             if attempt > 0 {
                 tokio::time::sleep(pause_before(attempt)).await;
             }
-            let old = self.get(collection, key).await?;
+            let old = self.get_fresh(collection, key).await?;
             let Some(new) = change(old.as_ref())? else {
                 return Ok(None);
             };

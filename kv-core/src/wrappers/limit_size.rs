@@ -66,6 +66,7 @@ impl<S> LimitSize<S> {
 impl<S: Store> Store for LimitSize<S> {
     forward!(
         get,
+        get_fresh,
         delete,
         take,
         get_many,

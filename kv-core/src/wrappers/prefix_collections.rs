@@ -60,6 +60,11 @@ impl<S: Store> Store for PrefixCollections<S> {
         self.inner.get(&self.prefix.add(collection)?, key).await
     }
 
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let collection = self.prefix.add(collection)?;
+        self.inner.get_fresh(&collection, key).await
+    }
+
     async fn put(
         &self,
         collection: &str,

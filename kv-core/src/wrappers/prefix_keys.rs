@@ -83,6 +83,11 @@ impl<S: Store> Store for PrefixKeys<S> {
         self.inner.get(collection, &self.prefix.add(key)?).await
     }
 
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let key = self.prefix.add(key)?;
+        self.inner.get_fresh(collection, &key).await
+    }
+
     async fn put(
         &self,
         collection: &str,

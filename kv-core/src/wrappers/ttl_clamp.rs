@@ -88,6 +88,7 @@ impl<S> TtlClamp<S> {
 impl<S: Store> Store for TtlClamp<S> {
     forward!(
         get,
+        get_fresh,
         delete,
         take,
         get_many,

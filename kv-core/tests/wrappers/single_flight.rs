@@ -224,6 +224,27 @@ async fn a_get_after_a_cancelled_write_does_not_join_a_flight_begun_before() {
 }
 
 #[tokio::test]
+async fn an_update_is_based_on_what_another_writer_left_during_an_older_flight() {
+    let (store, shared) = held().await;
+    let before = start_get(&shared, "k").await;
+    let held = store.hold_these();
+    // Past the wrapper, as another process writes: a get may still join the older flight.
+    put(&store, "c", "k", 2).await;
+    let mut seen = Vec::new();
+    let update = shared.update_entry("c", "k", |old| {
+        seen.push(old.map(number_in));
+        Ok(Some(entry(3)))
+    });
+    let updated = update.now_or_never().expect("it does not join the flight");
+    assert!(updated.unwrap().is_some());
+    assert_eq!(seen, [Some(2)]);
+    let touch = shared.touch("c", "k", None).now_or_never();
+    assert!(touch.expect("it does not join the flight").unwrap());
+    drop(held);
+    assert_eq!(result(before).await, Some(1));
+}
+
+#[tokio::test]
 async fn the_end_of_an_old_flight_leaves_the_new_one_to_join() {
     let (store, shared) = held().await;
     let old = start_get(&shared, "k").await;
