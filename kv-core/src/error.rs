@@ -126,8 +126,9 @@ pub enum Error {
         source: Option<Source>,
     },
 
-    /// A bulk write that was applied in part: the entries of `keys` were not written.
-    #[error("{} entries of the batch were not written", .keys.len())]
+    /// A bulk write that was applied in part: the entries of `keys` were not written, or may not
+    /// have been.
+    #[error("{} entries of the batch were not written, or may not have been", .keys.len())]
     #[allow(missing_docs, reason = "the variant's line says it")]
     Incomplete {
         keys: Vec<String>,
@@ -197,6 +198,18 @@ impl Error {
             store,
             operation,
             source: Arc::new(source),
+        }
+    }
+
+    /// Makes of a failure that came after a part of the work what it is for the whole: a write of
+    /// unknown outcome, which must not be repeated unseen.
+    pub(crate) fn of_the_whole(self, applied_in_part: bool, store: &'static str) -> Self {
+        if !applied_in_part || matches!(self, Self::OutcomeUnknown { .. }) {
+            return self;
+        }
+        Self::OutcomeUnknown {
+            store,
+            source: Some(Arc::new(self)),
         }
     }
 

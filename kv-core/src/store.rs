@@ -49,8 +49,9 @@ use crate::{Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, Result, Revi
 /// # Errors
 ///
 /// Reads that cannot be answered are `Unavailable` or `Timeout`. Writes are `Unavailable` when
-/// nothing was applied and [`Error::OutcomeUnknown`] when something may have been. An ability that
-/// a backend lacks is [`Error::Unsupported`].
+/// nothing was applied and [`Error::OutcomeUnknown`] when something may have been, as when
+/// `delete_many`, `clear` or `destroy` fails halfway. An ability that a backend lacks is
+/// [`Error::Unsupported`].
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// Returns the live entry of `key`, with its revision; `None` when there is none.
@@ -111,7 +112,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] names the keys that were not written when some were.
+    /// [`Error::Incomplete`] names the keys that were not written, or may not have been, when some
+    /// were.
     async fn put_many(
         &self,
         collection: &str,
@@ -148,7 +150,11 @@ pub trait Store: Debug + Send + Sync + 'static {
         check_all(collection, keys.iter().copied())?;
         let mut deleted = Vec::with_capacity(keys.len());
         for key in keys {
-            deleted.push(self.delete(collection, key).await?);
+            let result = self.delete(collection, key).await;
+            deleted.push(result.map_err(|error| {
+                let in_part = deleted.contains(&true);
+                error.of_the_whole(in_part, self.info().name)
+            })?);
         }
         Ok(deleted)
     }
