@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::json::JsonFault;
 use crate::{Error, Result};
 
 /// A JSON object, held as its text. Cloning shares the bytes.
@@ -35,7 +36,7 @@ impl Value {
     /// [`Error::NotAnObject`] when `value` serializes to anything but a JSON object (wrap it in
     /// [`Items`](crate::Items)), [`Error::Encode`] when it does not serialize to JSON at all.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        let text = serde_json::to_vec(value).map_err(Error::encode)?;
+        let text = serde_json::to_vec(value).map_err(JsonFault::encode)?;
         if text.first() != Some(&b'{') {
             return Err(Error::NotAnObject);
         }
@@ -53,7 +54,7 @@ impl Value {
     /// object.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Self> {
         let text = text.into();
-        serde_json::from_slice::<Checked>(&text).map_err(Error::decode)?;
+        serde_json::from_slice::<Checked>(&text).map_err(JsonFault::decode)?;
         if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(Error::NotAnObject);
         }
@@ -76,7 +77,7 @@ impl Value {
     ///
     /// [`Error::Decode`] when the object is not a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.0).map_err(Error::decode)
+        serde_json::from_slice(&self.0).map_err(JsonFault::decode)
     }
 
     /// Returns the JSON text.
@@ -162,6 +163,8 @@ impl<'de> Visitor<'de> for Checked {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use serde_json::json;
 
     use super::*;
@@ -209,6 +212,43 @@ mod tests {
             let result = Value::from_json(text.to_owned());
             assert!(matches!(result, Err(Error::Decode { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_of_decode_or_from_json_quotes_nothing_of_the_value() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "it is not decoded")]
+        struct Login {
+            password: u32,
+        }
+        let value = Value::encode(&json!({ "password": "hunter2" })).unwrap();
+        let error = value.decode::<Login>().unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert_eq!(
+            source,
+            "the data does not match the type asked for at line 1 column 21"
+        );
+        assert!(!format!("{error:?}").contains("hunter2"));
+        let error = Value::from_json(r#"{"password": hunter2}"#).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert_eq!(
+            source,
+            "the text is not JSON that can be read at line 1 column 14"
+        );
+    }
+
+    #[test]
+    fn an_error_of_encode_quotes_nothing_of_the_value() {
+        struct Secret;
+        impl Serialize for Secret {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("hunter2 is bad"))
+            }
+        }
+        let error = Value::encode(&Secret).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert_eq!(source, "a part of it has no form in JSON");
+        assert!(!format!("{error:?}").contains("hunter2"));
     }
 
     #[test]
