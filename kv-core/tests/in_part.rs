@@ -120,7 +120,7 @@ fn unavailable() -> Error {
     }
 }
 
-fn assert_unavailable<T: std::fmt::Debug>(result: Result<T>) {
+fn assert_unavailable<T: std::fmt::Debug>(result: &Result<T>) {
     assert!(
         matches!(result, Err(Error::Unavailable { .. })),
         "{result:?}"
@@ -143,9 +143,9 @@ fn assert_unknown<T: std::fmt::Debug>(result: Result<T>) {
 async fn a_delete_of_many_is_retryable_only_before_the_first_one_went() {
     let keys = ["p__0", "p__1"];
     let store = Failing::after(0, 2, unavailable()).await;
-    assert_unavailable(store.delete_many("a", &keys).await);
+    assert_unavailable(&store.delete_many("a", &keys).await);
     let store = Failing::after(1, 2, unavailable()).await;
-    assert_unavailable(store.delete_many("a", &["missing", "p__0"]).await);
+    assert_unavailable(&store.delete_many("a", &["missing", "p__0"]).await);
     let store = Failing::after(1, 2, unavailable()).await;
     assert_unknown(store.delete_many("a", &keys).await);
 }
@@ -157,7 +157,7 @@ async fn the_clearing_of_prefixed_keys_is_retryable_only_before_the_first_one_we
         let store = store.prefixed_keys("p").unwrap();
         let cleared = store.clear("a").await;
         if writes == 0 {
-            assert_unavailable(cleared);
+            assert_unavailable(&cleared);
         } else {
             assert_unknown(cleared);
         }
@@ -173,7 +173,7 @@ async fn destroying_a_prefix_is_retryable_only_before_the_first_entry_went() {
         let by_collection = store.prefixed("p").unwrap().destroy().await;
         for destroyed in [by_key, by_collection] {
             if writes == 0 {
-                assert_unavailable(destroyed);
+                assert_unavailable(&destroyed);
             } else {
                 assert_unknown(destroyed);
             }

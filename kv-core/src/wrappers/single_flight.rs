@@ -208,8 +208,9 @@ impl Flights {
         };
         let inner = Arc::clone(inner);
         let flight = async move {
-            let read = AssertUnwindSafe(inner.get(&landing.collection, &landing.key));
-            let result = read.catch_unwind().await;
+            // The call itself may panic too, before it returns its future.
+            let read = async { inner.get(&landing.collection, &landing.key).await };
+            let result = AssertUnwindSafe(read).catch_unwind().await;
             result.unwrap_or_else(|_| Err(Error::backend(inner.info().name, "get", Panicked)))
         };
         let flight = flight.boxed().shared();

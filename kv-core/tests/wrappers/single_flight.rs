@@ -151,6 +151,26 @@ async fn all_get_an_error_when_the_read_panics_and_the_next_get_works() {
 }
 
 #[tokio::test]
+async fn a_panic_before_the_read_returns_its_future_is_an_error_too() {
+    let store = Probe::new();
+    store.then(After::PanicAtOnce);
+    let shared = Arc::clone(&store).single_flight();
+    let error = shared.get("c", "k").await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Backend {
+                operation: "get",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    store.release();
+    assert_eq!(number(&shared, "c", "k").await, None);
+}
+
+#[tokio::test]
 async fn all_get_the_error_of_the_read() {
     let (store, shared) = held().await;
     let first = start_get(&shared, "k").await;
