@@ -107,12 +107,18 @@ pub trait StoreExt: Store {
     ///
     /// Returns the revision written, or `None` when nothing was. When another writer was faster,
     /// `change` is called again with what that one left, so it must not have effects of its own.
-    /// Between two tries lies a random pause of at most 1 ms, doubling up to 250 ms.
+    /// Between two tries lies a random pause of at most 1 ms, doubling up to 250 ms; outside a tokio
+    /// runtime there is none.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] after 100 tries, about 12 seconds, that all lost to other writers; and
     /// what `change` returns.
+    ///
+    /// # Panics
+    ///
+    /// When a pause is due in a tokio runtime whose timer is not enabled; so do `update`, `touch`
+    /// and `increment`.
     fn update_entry<F>(
         &self,
         collection: &str,
@@ -178,7 +184,7 @@ pub trait StoreExt: Store {
 
     /// Adds `by` to the counter of `key` atomically, and returns the sum.
     ///
-    /// A counter is the entry `{"value": n}`. One that is absent starts at zero and is created with
+    /// A counter is the entry `{"value": n}` with no other member. One that is absent starts at zero and is created with
     /// `ttl`; one that exists keeps its expiry.
     ///
     /// # Errors
