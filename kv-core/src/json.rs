@@ -41,10 +41,17 @@ impl JsonFault {
             Category::Io => "the text could not be written",
             _ => "a part of it has no form in JSON",
         };
-        Error::encode(Self {
-            what,
-            place: (0, 0),
-        })
+        Self::in_encode(what)
+    }
+
+    /// Makes the [`Error::Encode`] of a value that no reader would take.
+    pub(crate) fn too_deep() -> Error {
+        Self::in_encode("it is nested deeper than 127 levels")
+    }
+
+    fn in_encode(what: &'static str) -> Error {
+        let place = (0, 0);
+        Error::encode(Self { what, place })
     }
 }
 
