@@ -27,6 +27,9 @@ const STEP: usize = 256;
 /// How many expired entries a put removes in passing.
 const SHARE: usize = 2;
 
+/// How many bytes of removed and replaced values may wait in the cache's log to be freed.
+const MAX_UNFREED: u64 = 1 << 20;
+
 /// A store in the memory of this process. Clones share the entries.
 ///
 /// Everything is gone when the last clone is dropped. It needs no async runtime.
@@ -60,6 +63,8 @@ struct Inner {
     id: [u8; 16],
     /// The number of the next write.
     count: AtomicU64,
+    /// How many bytes of values were removed or replaced since the cache was last told to free them.
+    unfreed: AtomicU64,
 }
 
 /// An [`Entry`] without its name, and with the number of its write instead of a revision.
@@ -125,6 +130,7 @@ impl MemoryStore {
             max_value_bytes: builder.max_value_bytes,
             id,
             count: AtomicU64::new(0),
+            unfreed: AtomicU64::new(0),
         }))
     }
 
@@ -160,9 +166,21 @@ impl Inner {
                 Op::Nop
             }
         });
-        match result {
-            CompResult::Removed(removed) => Some(removed.into_value()),
-            _ => None,
+        let CompResult::Removed(removed) = result else {
+            return None;
+        };
+        let removed = removed.into_value();
+        self.free(removed.value.len());
+        Some(removed)
+    }
+
+    /// Has the cache free what is no longer stored, once `bytes` more make that worthwhile. By itself
+    /// it would keep up to 64 values until somebody uses the store again.
+    fn free(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        if self.unfreed.fetch_add(bytes, Ordering::Relaxed) + bytes >= MAX_UNFREED {
+            self.unfreed.store(0, Ordering::Relaxed);
+            self.entries.run_pending_tasks();
         }
     }
 
@@ -274,8 +292,11 @@ impl Store for MemoryStore {
         let name = NameRef::new(collection, key).to_name();
         let text = Arc::clone(name.text());
         let count = inner.count.fetch_add(1, Ordering::Relaxed);
+        let mut replaced = 0;
         inner.entries.entry(name).and_try_compute_with(|current| {
-            inner.check(&mode, current.map(moka::Entry::into_value))?;
+            let current = current.map(moka::Entry::into_value);
+            replaced = current.as_ref().map_or(0, |stored| stored.value.len());
+            inner.check(&mode, current)?;
             inner.index.mark(&text, Mark { count, expires_at });
             Ok::<_, Error>(Op::Put(Stored {
                 value,
@@ -284,6 +305,7 @@ impl Store for MemoryStore {
                 count,
             }))
         })?;
+        inner.free(replaced);
         Ok(inner.revision(count))
     }
 
