@@ -98,7 +98,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         collection: &str,
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
-        check_all(collection, keys.iter().copied())?;
+        name::check_all(collection, keys.iter().copied())?;
         let mut entries = Vec::with_capacity(keys.len());
         for key in keys {
             entries.push(self.get(collection, key).await);
@@ -119,7 +119,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         collection: &str,
         entries: Vec<(String, Entry)>,
     ) -> Result<Vec<Revision>> {
-        check_all(collection, entries.iter().map(|(key, _)| key.as_str()))?;
+        name::check_all(collection, entries.iter().map(|(key, _)| key.as_str()))?;
         let now = self.clock().now();
         let entries: Vec<_> = entries
             .into_iter()
@@ -147,7 +147,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Removes `keys`, and tells of each whether a live entry went.
     async fn delete_many(&self, collection: &str, keys: &[&str]) -> Result<Vec<bool>> {
-        check_all(collection, keys.iter().copied())?;
+        name::check_all(collection, keys.iter().copied())?;
         let mut deleted = Vec::with_capacity(keys.len());
         for key in keys {
             let result = self.delete(collection, key).await;
@@ -167,7 +167,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCursor`] for a cursor that this store did not hand out.
+    /// [`Error::InvalidCursor`], or some page, for a cursor that this store did not hand out.
     async fn keys(&self, collection: &str, query: KeyQuery) -> Result<KeyPage>;
 
     /// Lists the collections that hold a live entry, a page at a time, as [`keys`](Self::keys)
@@ -175,7 +175,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCursor`] for a cursor that this store did not hand out.
+    /// [`Error::InvalidCursor`], or some page, for a cursor that this store did not hand out.
     async fn collections(&self, query: KeyQuery) -> Result<CollectionPage>;
 
     /// Reclaims the space of expired entries now, and returns how many were removed.
@@ -265,16 +265,6 @@ impl StoreInfo {
         self.max_value_bytes = limit;
         self
     }
-}
-
-/// Checks the names of a bulk call.
-///
-/// # Errors
-///
-/// [`Error::InvalidName`] for the first one that breaks a rule.
-fn check_all<'a>(collection: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    name::check_collection(collection)?;
-    keys.into_iter().try_for_each(name::check_key)
 }
 
 /// Forwards every operation to the store behind a smart pointer.

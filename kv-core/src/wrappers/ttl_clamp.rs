@@ -61,7 +61,8 @@ impl<S> TtlClamp<S> {
     }
 
     /// Sets the TTL of entries that come without an expiry; it is held inside the bounds too.
-    /// Default: `None`, they never expire.
+    /// Default: `None`, they never expire. Zero, where zero is the shortest TTL too, refuses each such
+    /// write with [`Error::InvalidTtl`].
     #[must_use]
     pub fn with_missing(mut self, ttl: impl Into<Option<Duration>>) -> Self {
         self.missing = ttl.into();
