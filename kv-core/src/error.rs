@@ -15,7 +15,7 @@ pub type Source = Arc<dyn StdError + Send + Sync>;
 ///
 /// `Display` is one clause that never holds a key, a value or the text of the source: print the
 /// chain of [`source`](StdError::source)s for that. `Debug` prints the variant, the same clause and
-/// the source. No source that this family of crates makes holds a key or a value. Cloning shares
+/// the source; those of `Encode` and `Decode` name a place and never quote the value. Cloning shares
 /// the source.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -319,7 +319,9 @@ impl Store for MemoryStore {
                 count,
             }))
         })?;
-        inner.free(replaced);
+        if replaced > 0 {
+            inner.free(replaced);
+        }
         Ok(inner.revision(count))
     }
 
