@@ -159,7 +159,15 @@ impl ManualClock {
 
     /// Moves the clock forward, at most to [`Timestamp::MAX`].
     pub fn advance(&self, by: Duration) {
-        self.set(self.now().checked_add(by).unwrap_or(Timestamp::MAX));
+        let later = |micros| {
+            let time = Timestamp::from_micros(micros).checked_add(by);
+            Some(time.unwrap_or(Timestamp::MAX).as_micros())
+        };
+        // In one step, so that of two who advance it at the same time neither is lost. It always
+        // succeeds, as `later` is never `None`.
+        let _ = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 }
 
@@ -207,6 +215,17 @@ mod tests {
             .plus_ttl(Duration::from_nanos(1))
             .unwrap();
         assert_eq!(expiry.as_micros(), 1);
+    }
+
+    #[test]
+    fn no_advance_of_a_manual_clock_is_lost() {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..10_000).for_each(|_| clock.advance(Duration::from_micros(1))));
+            }
+        });
+        assert_eq!(clock.now().as_micros(), 40_000);
     }
 
     #[test]

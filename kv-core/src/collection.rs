@@ -178,7 +178,8 @@ impl<T: Serialize + Sync, S: Store> Collection<T, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] names the keys that were not written when some were.
+    /// [`Error::Incomplete`] names the keys that were not written, or may not have been, when some
+    /// were.
     pub async fn put_many(&self, entries: &[(&str, &T)]) -> Result<()> {
         let now = self.store.clock().now();
         let entries = entries

@@ -73,8 +73,7 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidTtl`] when `expires_at` is not after `created_at` or lies past
-    /// [`Timestamp::MAX`].
+    /// [`Error::InvalidTtl`] when `expires_at` is not after `created_at`.
     pub fn prepared(mut self, now: Timestamp) -> Result<Self> {
         let created_at = *self.created_at.get_or_insert(now);
         if self.expires_at.is_some_and(|end| end <= created_at) {

@@ -1,6 +1,7 @@
 //! [`Error`]: what can go wrong in a store, by what the caller can do about it.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ pub type Source = Arc<dyn StdError + Send + Sync>;
 /// What can go wrong in a store. A missing entry is no error: it is `Ok(None)` or `Ok(false)`.
 ///
 /// `Display` is one clause that never holds a key, a value or the text of the source: print the
-/// chain of [`source`](StdError::source)s for that. Cloning shares the source.
-#[derive(Clone, Debug, thiserror::Error)]
+/// chain of [`source`](StdError::source)s for that. `Debug` prints the variant, the same clause and
+/// the source; those of `Encode` and `Decode` name a place and never quote the value. Cloning shares
+/// the source.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// `PutMode::Create` met a live entry.
@@ -126,8 +129,9 @@ pub enum Error {
         source: Option<Source>,
     },
 
-    /// A bulk write that was applied in part: the entries of `keys` were not written.
-    #[error("{} entries of the batch were not written", .keys.len())]
+    /// A bulk write that was applied in part: the entries of `keys` were not written, or may not
+    /// have been.
+    #[error("{} entries of the batch were not written, or may not have been", .keys.len())]
     #[allow(missing_docs, reason = "the variant's line says it")]
     Incomplete {
         keys: Vec<String>,
@@ -173,14 +177,15 @@ impl Error {
         matches!(self, Self::Timeout { .. } | Self::Unavailable { .. })
     }
 
-    /// Makes an [`Encode`](Self::Encode) from a serializer's error.
+    /// Makes an [`Encode`](Self::Encode) from a serializer's error, whose text must not quote the
+    /// value.
     pub fn encode(source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Encode {
             source: Arc::new(source),
         }
     }
 
-    /// Makes a [`Decode`](Self::Decode) from a parser's error.
+    /// Makes a [`Decode`](Self::Decode) from a parser's error, whose text must not quote the value.
     pub fn decode(source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Decode {
             source: Arc::new(source),
@@ -200,7 +205,20 @@ impl Error {
         }
     }
 
-    /// Returns the driver's error, if it is an `E`.
+    /// Makes of a failure that came after a part of the work what it is for the whole: a write of
+    /// unknown outcome, which must not be repeated unseen.
+    pub(crate) fn of_the_whole(self, applied_in_part: bool, store: &'static str) -> Self {
+        if !applied_in_part || matches!(self, Self::OutcomeUnknown { .. }) {
+            return self;
+        }
+        Self::OutcomeUnknown {
+            store,
+            source: Some(Arc::new(self)),
+        }
+    }
+
+    /// Returns the driver's error, if it is an `E`, also from inside another [`Error`] that is the
+    /// source of this one.
     #[must_use]
     pub fn driver_error<E: StdError + 'static>(&self) -> Option<&E> {
         let source = match self {
@@ -214,7 +232,49 @@ impl Error {
             | Self::Incomplete { source, .. } => source.as_ref(),
             _ => None,
         };
-        source?.downcast_ref()
+        let source = source?;
+        source.downcast_ref().or_else(|| {
+            let inner: &Self = source.downcast_ref()?;
+            inner.driver_error()
+        })
+    }
+
+    const fn variant(&self) -> &'static str {
+        match self {
+            Self::AlreadyExists => "AlreadyExists",
+            Self::Conflict => "Conflict",
+            Self::InvalidName { .. } => "InvalidName",
+            Self::InvalidTtl { .. } => "InvalidTtl",
+            Self::InvalidCursor => "InvalidCursor",
+            Self::TooLarge { .. } => "TooLarge",
+            Self::TooSmall { .. } => "TooSmall",
+            Self::Overflow => "Overflow",
+            Self::NotAnObject => "NotAnObject",
+            Self::Encode { .. } => "Encode",
+            Self::Decode { .. } => "Decode",
+            Self::Decrypt(_) => "Decrypt",
+            Self::Corrupted { .. } => "Corrupted",
+            Self::ReadOnly => "ReadOnly",
+            Self::Unsupported { .. } => "Unsupported",
+            Self::Full { .. } => "Full",
+            Self::AlreadyOpen { .. } => "AlreadyOpen",
+            Self::Timeout { .. } => "Timeout",
+            Self::Unavailable { .. } => "Unavailable",
+            Self::OutcomeUnknown { .. } => "OutcomeUnknown",
+            Self::Incomplete { .. } => "Incomplete",
+            Self::Backend { .. } => "Backend",
+        }
+    }
+}
+
+// Not derived, because `Incomplete` holds keys, which can be secrets.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({:?}", self.variant(), self.to_string())?;
+        if let Some(source) = self.source() {
+            write!(f, ", {source:?}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -238,6 +298,25 @@ mod tests {
             error.driver_error::<io::Error>().unwrap().kind(),
             io::ErrorKind::NotFound
         );
+    }
+
+    #[test]
+    fn a_driver_error_can_be_downcast_from_inside_another_error() {
+        let cause = Error::backend("disk", "commit", io::Error::other("the cable is out"));
+        let error = cause.of_the_whole(true, "disk");
+        assert!(error.driver_error::<io::Error>().is_some());
+        assert!(error.driver_error::<fmt::Error>().is_none());
+    }
+
+    #[test]
+    fn debug_shows_the_variant_and_the_source_and_no_key() {
+        let error = Error::Incomplete {
+            keys: vec!["hunter2".to_owned()],
+            source: Some(Arc::new(Error::Conflict)),
+        };
+        let shown = "Incomplete(\"1 entries of the batch were not written, or may not have been\", \
+            Conflict(\"the entry was changed or removed since its revision was read\"))";
+        assert_eq!(format!("{error:?}"), shown);
     }
 
     #[test]

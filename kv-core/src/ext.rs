@@ -51,6 +51,10 @@ pub(crate) use blanket::entry_with_ttl;
 /// ```
 pub trait StoreExt: Store {
     /// Returns the value of `key` as a `T`; `None` when there is no live entry.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::get`], and [`Error::Decode`] when the value is not a `T`.
     fn get_value<T: DeserializeOwned>(
         &self,
         collection: &str,
@@ -62,7 +66,9 @@ pub trait StoreExt: Store {
     /// # Errors
     ///
     /// [`Error::NotAnObject`] when `value` serializes to anything but a JSON object; wrap it in
-    /// [`Items`](crate::Items).
+    /// [`Items`](crate::Items). [`Error::Encode`] when it does not serialize or is nested deeper than
+    /// 127 levels, [`Error::InvalidTtl`] when `ttl` is zero or ends past the year 9999, and those of
+    /// [`Store::put`].
     fn put_value<T: Serialize + Sync + ?Sized>(
         &self,
         collection: &str,
@@ -88,6 +94,10 @@ pub trait StoreExt: Store {
 
     /// Returns the live entry of `key` and the time it has left: `None` when there is no entry,
     /// `Some((entry, None))` when it never expires.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::get`].
     fn ttl(
         &self,
         collection: &str,
@@ -95,6 +105,10 @@ pub trait StoreExt: Store {
     ) -> impl Future<Output = Result<Option<(Entry, Option<Duration>)>>> + Send;
 
     /// Does for each of `keys` what [`ttl`](Self::ttl) does, in one bulk read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::get_many`]; an undecodable record is an error in its own place.
     #[expect(clippy::type_complexity, reason = "it is `get_many` with a TTL")]
     fn ttl_many(
         &self,
@@ -107,12 +121,18 @@ pub trait StoreExt: Store {
     ///
     /// Returns the revision written, or `None` when nothing was. When another writer was faster,
     /// `change` is called again with what that one left, so it must not have effects of its own.
-    /// Between two tries lies a random pause of at most 1 ms, doubling up to 250 ms.
+    /// Between two tries lies a random pause of at most 1 ms, doubling up to 250 ms; outside a tokio
+    /// runtime there is none.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] after 100 tries, about 12 seconds, that all lost to other writers; and
     /// what `change` returns.
+    ///
+    /// # Panics
+    ///
+    /// When a pause is due in a tokio runtime whose timer is not enabled; so do `update`, `touch`
+    /// and `increment`.
     fn update_entry<F>(
         &self,
         collection: &str,
@@ -178,7 +198,7 @@ pub trait StoreExt: Store {
 
     /// Adds `by` to the counter of `key` atomically, and returns the sum.
     ///
-    /// A counter is the entry `{"value": n}`. One that is absent starts at zero and is created with
+    /// A counter is the entry `{"value": n}` with no other member. One that is absent starts at zero and is created with
     /// `ttl`; one that exists keeps its expiry.
     ///
     /// # Errors
@@ -198,7 +218,11 @@ pub trait StoreExt: Store {
     ///
     /// The keys already listed are kept in memory to leave out repeats, so a listing of n keys
     /// holds up to n keys; a listing of a single page holds none. To list without that cost, page
-    /// with [`Store::keys`]. The stream ends after the first error.
+    /// with [`Store::keys`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::keys`], as an item. The stream ends after the first one.
     ///
     /// # Examples
     ///
@@ -226,6 +250,10 @@ pub trait StoreExt: Store {
 
     /// Lists the collections, page after page, each one once, as [`keys_stream`](Self::keys_stream)
     /// lists keys.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::collections`], as an item. The stream ends after the first one.
     fn collections_stream(
         &self,
         query: KeyQuery,

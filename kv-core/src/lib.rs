@@ -8,6 +8,7 @@ mod entry;
 pub mod envelope;
 mod error;
 mod ext;
+mod json;
 pub mod name;
 mod page;
 mod store;

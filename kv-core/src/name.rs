@@ -87,6 +87,16 @@ pub fn check(collection: &str, key: &str) -> Result<()> {
     check_key(key)
 }
 
+/// Checks a collection and any number of keys, as every bulk operation does before it begins.
+///
+/// # Errors
+///
+/// As [`check_collection`] and [`check_key`], for the first name that breaks a rule.
+pub fn check_all<'a>(collection: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    check_collection(collection)?;
+    keys.into_iter().try_for_each(check_key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +122,12 @@ mod tests {
             assert!(check_collection(collection).is_err(), "{collection}");
         }
         assert!(check_collection(":a:b").is_ok());
+    }
+
+    #[test]
+    fn all_names_of_a_bulk_call_are_checked() {
+        assert!(check_all("a", ["k", "l"]).is_ok() && check_all("a", []).is_ok());
+        assert!(check_all("a:", []).is_err() && check_all("a", ["k", ""]).is_err());
     }
 
     #[test]

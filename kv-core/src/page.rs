@@ -1,11 +1,13 @@
 //! Listing in pages: [`KeyQuery`], [`KeyPage`], [`CollectionPage`] and the [`Cursor`] between them.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 
 /// Where a listing goes on. Opaque: only the store that handed it out can read it.
 ///
-/// Its text holds no secret beyond the names of the listing, and may travel through a client.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Its text holds no secret beyond the names of the listing, and may travel through a client. As a
+/// key can be a secret, `Debug` prints only its length.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 
 impl Cursor {
@@ -23,7 +25,15 @@ impl Cursor {
     }
 }
 
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cursor({} bytes)", self.0.len())
+    }
+}
+
 /// What to list: names with a prefix, from a cursor on, about so many a page.
+///
+/// `Debug` prints the length of the prefix, which may be that of a key.
 ///
 /// # Examples
 ///
@@ -33,7 +43,7 @@ impl Cursor {
 /// let query = KeyQuery::new().with_prefix("user:").with_page_size(100);
 /// assert_eq!(query.page_size(), 100);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyQuery {
     /// Only names that start with this text. Default: empty, every name.
@@ -87,8 +97,18 @@ impl KeyQuery {
     }
 }
 
-/// One page of keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+impl fmt::Debug for KeyQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyQuery")
+            .field("prefix", &format_args!("{} bytes", self.prefix.len()))
+            .field("cursor", &self.cursor)
+            .field("page_size", &self.page_size())
+            .finish()
+    }
+}
+
+/// One page of keys. `Debug` prints how many.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyPage {
     /// The keys, in no particular order, without repeats. May be empty while `next` is set.
@@ -105,8 +125,17 @@ impl KeyPage {
     }
 }
 
-/// One page of collections.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+impl fmt::Debug for KeyPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPage")
+            .field("keys", &self.keys.len())
+            .field("next", &self.next)
+            .finish()
+    }
+}
+
+/// One page of collections. `Debug` prints how many.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CollectionPage {
     /// The collections, in no particular order, without repeats. May be empty while `next` is set.
@@ -120,5 +149,37 @@ impl CollectionPage {
     #[must_use]
     pub const fn new(collections: Vec<String>, next: Option<Cursor>) -> Self {
         Self { collections, next }
+    }
+}
+
+impl fmt::Debug for CollectionPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CollectionPage")
+            .field("collections", &self.collections.len())
+            .field("next", &self.next)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_name() {
+        let names = || vec!["hunter2".to_owned()];
+        let cursor = Cursor::new("hunter2");
+        let query = KeyQuery::new()
+            .with_prefix("hunter2")
+            .with_cursor(cursor.clone());
+        let keys = KeyPage::new(names(), Some(cursor.clone()));
+        let collections = CollectionPage::new(names(), Some(cursor));
+        let shown = format!("{query:?} {keys:?} {collections:?}");
+        assert_eq!(
+            shown,
+            "KeyQuery { prefix: 7 bytes, cursor: Some(Cursor(7 bytes)), page_size: 1000 } \
+             KeyPage { keys: 1, next: Some(Cursor(7 bytes)) } \
+             CollectionPage { collections: 1, next: Some(Cursor(7 bytes)) }"
+        );
     }
 }

@@ -49,12 +49,21 @@ use crate::{Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, Result, Revi
 /// # Errors
 ///
 /// Reads that cannot be answered are `Unavailable` or `Timeout`. Writes are `Unavailable` when
-/// nothing was applied and [`Error::OutcomeUnknown`] when something may have been. An ability that
-/// a backend lacks is [`Error::Unsupported`].
+/// nothing was applied and [`Error::OutcomeUnknown`] when something may have been, as when
+/// `delete_many`, `clear` or `destroy` fails halfway. An ability that a backend lacks is
+/// [`Error::Unsupported`].
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// Returns the live entry of `key`, with its revision; `None` when there is none.
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>>;
+
+    /// Returns the live entry of `key` as [`get`](Self::get) does, but never from a local copy or
+    /// from a read that began before this call.
+    ///
+    /// It is what a conditional write is based on: an older answer would only be refused again.
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        self.get(collection, key).await
+    }
 
     /// Stores `entry` under `key` as `mode` allows, and returns the revision of this write.
     ///
@@ -89,7 +98,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         collection: &str,
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
-        check_all(collection, keys.iter().copied())?;
+        name::check_all(collection, keys.iter().copied())?;
         let mut entries = Vec::with_capacity(keys.len());
         for key in keys {
             entries.push(self.get(collection, key).await);
@@ -103,13 +112,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] names the keys that were not written when some were.
+    /// [`Error::Incomplete`] names the keys that were not written, or may not have been, when some
+    /// were.
     async fn put_many(
         &self,
         collection: &str,
         entries: Vec<(String, Entry)>,
     ) -> Result<Vec<Revision>> {
-        check_all(collection, entries.iter().map(|(key, _)| key.as_str()))?;
+        name::check_all(collection, entries.iter().map(|(key, _)| key.as_str()))?;
         let now = self.clock().now();
         let entries: Vec<_> = entries
             .into_iter()
@@ -137,10 +147,14 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Removes `keys`, and tells of each whether a live entry went.
     async fn delete_many(&self, collection: &str, keys: &[&str]) -> Result<Vec<bool>> {
-        check_all(collection, keys.iter().copied())?;
+        name::check_all(collection, keys.iter().copied())?;
         let mut deleted = Vec::with_capacity(keys.len());
         for key in keys {
-            deleted.push(self.delete(collection, key).await?);
+            let result = self.delete(collection, key).await;
+            deleted.push(result.map_err(|error| {
+                let in_part = deleted.contains(&true);
+                error.of_the_whole(in_part, self.info().name)
+            })?);
         }
         Ok(deleted)
     }
@@ -153,7 +167,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCursor`] for a cursor that this store did not hand out.
+    /// [`Error::InvalidCursor`], or some page, for a cursor that this store did not hand out.
     async fn keys(&self, collection: &str, query: KeyQuery) -> Result<KeyPage>;
 
     /// Lists the collections that hold a live entry, a page at a time, as [`keys`](Self::keys)
@@ -161,7 +175,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidCursor`] for a cursor that this store did not hand out.
+    /// [`Error::InvalidCursor`], or some page, for a cursor that this store did not hand out.
     async fn collections(&self, query: KeyQuery) -> Result<CollectionPage>;
 
     /// Reclaims the space of expired entries now, and returns how many were removed.
@@ -253,16 +267,6 @@ impl StoreInfo {
     }
 }
 
-/// Checks the names of a bulk call.
-///
-/// # Errors
-///
-/// [`Error::InvalidName`] for the first one that breaks a rule.
-fn check_all<'a>(collection: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    name::check_collection(collection)?;
-    keys.into_iter().try_for_each(name::check_key)
-}
-
 /// Forwards every operation to the store behind a smart pointer.
 macro_rules! forward {
     ($($pointer:ident),+) => {$(
@@ -283,6 +287,10 @@ macro_rules! forward {
                 Self: 'f,
             {
                 (**self).get(collection, key)
+            }
+
+            async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+                (**self).get_fresh(collection, key).await
             }
 
             async fn put(

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::json::JsonFault;
 use crate::{Error, Result};
+
+/// How deep a value may be nested: what `serde_json` reads.
+const MAX_DEPTH: usize = 127;
 
 /// A JSON object, held as its text. Cloning shares the bytes.
 ///
@@ -33,16 +37,24 @@ impl Value {
     /// # Errors
     ///
     /// [`Error::NotAnObject`] when `value` serializes to anything but a JSON object (wrap it in
-    /// [`Items`](crate::Items)), [`Error::Encode`] when it does not serialize to JSON at all.
+    /// [`Items`](crate::Items)), [`Error::Encode`] when it does not serialize to JSON at all or is
+    /// nested deeper than 127 levels, where no reader would take it.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        let text = serde_json::to_vec(value).map_err(Error::encode)?;
+        let text = serde_json::to_vec(value).map_err(JsonFault::encode)?;
         if text.first() != Some(&b'{') {
             return Err(Error::NotAnObject);
         }
-        Ok(Self(text.into()))
+        if is_too_deep(&text) {
+            return Err(JsonFault::too_deep());
+        }
+        // Without the room that the text left, as a store may keep it for long.
+        Ok(Self(text.into_boxed_slice().into()))
     }
 
-    /// Takes JSON text as it is, after checking it against RFC 8259.
+    /// Takes JSON text as it is but for the whitespace around it, after checking it against RFC 8259.
+    ///
+    /// The value shares the bytes, and keeps all of what they are a part of: pass
+    /// `Bytes::copy_from_slice(..)` of a small part of a large body that is to be stored for long.
     ///
     /// Stricter than the grammar where a reader would fail later: a lone surrogate, a number that
     /// no `f64` holds and nesting deeper than 127 levels are refused.
@@ -53,11 +65,12 @@ impl Value {
     /// object.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Self> {
         let text = text.into();
-        serde_json::from_slice::<Checked>(&text).map_err(Error::decode)?;
-        if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        serde_json::from_slice::<Checked>(&text).map_err(JsonFault::decode)?;
+        let trimmed = text.trim_ascii();
+        if trimmed.first() != Some(&b'{') {
             return Err(Error::NotAnObject);
         }
-        Ok(Self(text))
+        Ok(Self(text.slice_ref(trimmed)))
     }
 
     /// Takes text that a store has read back, without checking it.
@@ -76,7 +89,7 @@ impl Value {
     ///
     /// [`Error::Decode`] when the object is not a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.0).map_err(Error::decode)
+        serde_json::from_slice(&self.0).map_err(JsonFault::decode)
     }
 
     /// Returns the JSON text.
@@ -106,6 +119,28 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value({} bytes)", self.len())
     }
+}
+
+/// Tells whether valid JSON is nested deeper than `serde_json` reads: 127 levels.
+fn is_too_deep(json: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// JSON that was parsed in full and thrown away. Unlike `IgnoredAny` it looks into strings and
@@ -162,6 +197,8 @@ impl<'de> Visitor<'de> for Checked {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use serde_json::json;
 
     use super::*;
@@ -183,9 +220,43 @@ mod tests {
     }
 
     #[test]
-    fn from_json_keeps_the_text_as_it_is() {
-        let text = b" {\"b\" : 1.50, \"a\":\"\\u00e9\"}\n".as_slice();
-        assert_eq!(Value::from_json(text).unwrap().as_bytes(), text);
+    fn from_json_keeps_the_text_as_it_is_but_for_the_whitespace_around_it() {
+        let text = r#"{"b" : 1.50, "a":"\u00e9"}"#;
+        let around = format!(" \t{text}\r\n");
+        for from in [text, &around] {
+            let value = Value::from_json(from.to_owned()).unwrap();
+            assert_eq!(value.as_bytes(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn encode_and_from_json_take_127_levels_and_no_more() {
+        let list = |levels| {
+            let tricky = json!({ "\"[{\\": "\\\"{{[[" });
+            (1..levels).fold(tricky, |inner, level| {
+                let in_list = level % 2 == 0 && level + 1 < levels;
+                if in_list {
+                    json!([inner])
+                } else {
+                    json!({ "a": inner })
+                }
+            })
+        };
+        let deepest = Value::encode(&list(127)).unwrap();
+        assert!(Value::from_json(deepest.clone().into_bytes()).is_ok());
+        assert!(deepest.decode::<serde_json::Value>().is_ok());
+        let error = Value::encode(&list(128)).unwrap_err();
+        assert!(matches!(error, Error::Encode { .. }), "{error}");
+        let text = serde_json::to_string(&list(128)).unwrap();
+        assert!(Value::from_json(text).is_err());
+    }
+
+    #[test]
+    fn an_encoded_value_takes_no_more_room_than_its_text() {
+        let value = Value::encode(&json!({ "name": "Ada", "role": "admin" })).unwrap();
+        let length = value.len();
+        let buffer = value.into_bytes().try_into_mut().unwrap();
+        assert_eq!(buffer.capacity(), length);
     }
 
     #[test]
@@ -209,6 +280,43 @@ mod tests {
             let result = Value::from_json(text.to_owned());
             assert!(matches!(result, Err(Error::Decode { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_of_decode_or_from_json_quotes_nothing_of_the_value() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "it is not decoded")]
+        struct Login {
+            password: u32,
+        }
+        let value = Value::encode(&json!({ "password": "hunter2" })).unwrap();
+        let error = value.decode::<Login>().unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert_eq!(
+            source,
+            "the data does not match the type asked for at line 1 column 21"
+        );
+        assert!(!format!("{error:?}").contains("hunter2"));
+        let error = Value::from_json(r#"{"password": hunter2}"#).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert_eq!(
+            source,
+            "the text is not JSON that can be read at line 1 column 14"
+        );
+    }
+
+    #[test]
+    fn an_error_of_encode_quotes_nothing_of_the_value() {
+        struct Secret;
+        impl Serialize for Secret {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("hunter2 is bad"))
+            }
+        }
+        let error = Value::encode(&Secret).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert_eq!(source, "a part of it has no form in JSON");
+        assert!(!format!("{error:?}").contains("hunter2"));
     }
 
     #[test]

@@ -202,6 +202,25 @@ async fn update_sees_what_a_faster_writer_left() {
     assert_eq!(stored, Some(json!({ "after": 2 })));
 }
 
+#[test]
+fn update_tries_again_without_a_tokio_runtime() {
+    let (store, _) = store();
+    let mut calls = 0;
+    let mut update = Box::pin(store.update("c", "k", None, |_: Option<Json>| {
+        calls += 1;
+        if calls < 3 {
+            interfere(&store, calls);
+        }
+        Some(json!({}))
+    }));
+    let updated = std::iter::repeat_with(|| (&mut update).now_or_never())
+        .flatten()
+        .next();
+    assert_eq!(updated.unwrap().unwrap(), Some(json!({})));
+    drop(update);
+    assert_eq!(calls, 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn update_gives_up_with_a_conflict_after_100_tries() {
     let (store, _) = store();
@@ -316,10 +335,16 @@ async fn a_counter_that_would_overflow_stays_as_it_is() {
 #[tokio::test]
 async fn increment_of_what_is_no_counter_is_a_decode_error() {
     let (store, _) = store();
-    let value = json!({ "value": "ten" });
-    store.put_value("c", "k", &value, None).await.unwrap();
-    let error = store.increment("c", "k", 1, None).await.unwrap_err();
-    assert!(matches!(error, Error::Decode { .. }), "{error}");
+    for value in [
+        json!({ "value": "ten" }),
+        json!({ "value": 1, "unit": "ms" }),
+    ] {
+        store.put_value("c", "k", &value, None).await.unwrap();
+        let error = store.increment("c", "k", 1, None).await.unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{error}");
+        let stored: Option<Json> = store.get_value("c", "k").await.unwrap();
+        assert_eq!(stored, Some(value));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, ManualClock, PutMode, Result, Revision,
     Store, StoreInfo,
@@ -20,6 +21,8 @@ pub(crate) enum After {
     Hold,
     Fail(Error),
     Panic,
+    /// Panics in a get before it has returned its future.
+    PanicAtOnce,
 }
 
 /// Does what the reference store does, and then what the test wants.
@@ -90,7 +93,7 @@ impl Probe {
         match after {
             After::Fail(error) => Err(error),
             After::Panic => panic!("as the test told it"),
-            After::Return | After::Hold => result,
+            After::Return | After::Hold | After::PanicAtOnce => result,
         }
     }
 }
@@ -107,8 +110,25 @@ macro_rules! probe {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Store for Probe {
-    async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
-        probe!(self.get(collection, key))
+    // As `async_trait` writes it, to be able to panic outside the future.
+    fn get<'s, 'c, 'k, 'f>(
+        &'s self,
+        collection: &'c str,
+        key: &'k str,
+    ) -> BoxFuture<'f, Result<Option<Entry>>>
+    where
+        's: 'f,
+        'c: 'f,
+        'k: 'f,
+        Self: 'f,
+    {
+        let after = self.after.lock().unwrap().borrow().clone();
+        assert!(!matches!(after, After::PanicAtOnce), "as the test told it");
+        Box::pin(async move { probe!(self.get(collection, key)) })
+    }
+
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        probe!(self.get_fresh(collection, key))
     }
 
     async fn put(

@@ -212,6 +212,10 @@ impl Store for DiskStore {
             .await
     }
 
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        self.get(collection, key).await
+    }
+
     async fn put(
         &self,
         collection: &str,
@@ -253,7 +257,7 @@ impl Store for DiskStore {
         collection: &str,
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
-        check_names(collection, keys.iter().copied())?;
+        name::check_all(collection, keys.iter().copied())?;
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -278,7 +282,7 @@ impl Store for DiskStore {
         collection: &str,
         entries: Vec<(String, Entry)>,
     ) -> Result<Vec<Revision>> {
-        check_names(collection, entries.iter().map(|(key, _)| key.as_str()))?;
+        name::check_all(collection, entries.iter().map(|(key, _)| key.as_str()))?;
         let entries: Vec<(String, Entry)> = entries
             .into_iter()
             .map(|(key, entry)| Ok((key, self.prepare(entry)?)))
@@ -301,7 +305,7 @@ impl Store for DiskStore {
     }
 
     async fn delete_many(&self, collection: &str, keys: &[&str]) -> Result<Vec<bool>> {
-        check_names(collection, keys.iter().copied())?;
+        name::check_all(collection, keys.iter().copied())?;
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -404,11 +408,6 @@ pub(crate) fn sweep(
         let (removed, more) = tables.sweep_step(now)?;
         Ok((removed, more.then_some(())))
     })
-}
-
-fn check_names<'a>(collection: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    name::check_collection(collection)?;
-    keys.into_iter().try_for_each(name::check_key)
 }
 
 fn owned(keys: &[&str]) -> Vec<String> {

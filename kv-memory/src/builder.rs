@@ -30,7 +30,7 @@ impl MemoryStoreBuilder {
     ///
     /// Beyond it the entries that were used longest ago go first, also live ones: a store that
     /// must not forget has no capacity. The number is met within a few hundred writes, not at each
-    /// of them, and an entry just written is never the one to go.
+    /// of them. An entry just written is not the one to go, unless others write meanwhile.
     pub fn capacity(mut self, entries: u64) -> Self {
         self.capacity = Some(entries.max(1));
         self

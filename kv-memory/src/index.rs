@@ -101,37 +101,46 @@ impl Index {
             .collect()
     }
 
-    /// Returns the first `limit` collections that start with `prefix`, lie after `after` and hold an
-    /// entry that is live at `now`. Fewer mean that there are no more.
+    /// Adds to `found` the collections that start with `prefix` and hold an entry that is live at
+    /// `now`, in order from the name `start` on, until it has `limit` or `looks` names have been
+    /// looked at. Returns the name to go on with; `None` when `found` is complete or full.
     pub(crate) fn collections(
         &self,
         prefix: &str,
-        after: Option<&str>,
-        limit: usize,
+        start: &str,
+        looks: usize,
         now: Timestamp,
-    ) -> Vec<String> {
-        let mut collections = Vec::new();
-        let mut start = after.map_or_else(|| prefix.to_owned(), end_of);
-        while collections.len() < limit {
-            let names = self.lock();
-            let mut rest = names
+        limit: usize,
+        found: &mut Vec<String>,
+    ) -> Option<String> {
+        let names = self.lock();
+        let mut start = start.to_owned();
+        let mut left = looks;
+        while found.len() < limit {
+            let rest = names
                 .marks
                 .range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded))
                 .take_while(|(name, _)| name.starts_with(prefix));
-            let Some((first, mark)) = rest.next() else {
-                break;
-            };
-            let (collection, _) = split(first);
-            let mut marks = std::iter::once(mark).chain(
-                rest.take_while(|(name, _)| split(name).0 == collection)
-                    .map(|(_, mark)| mark),
-            );
-            if collection.starts_with(prefix) && marks.any(|mark| !mark.is_expired(now)) {
-                collections.push(collection.to_owned());
+            let mut decided = None;
+            for (name, mark) in rest {
+                if left == 0 {
+                    return Some(name.to_string());
+                }
+                left -= 1;
+                let (collection, _) = split(name);
+                let fits = collection.starts_with(prefix);
+                if !fits || !mark.is_expired(now) {
+                    decided = Some((collection, fits));
+                    break;
+                }
             }
+            let (collection, fits) = decided?;
             start = end_of(collection);
+            if fits {
+                found.push(collection.to_owned());
+            }
         }
-        collections
+        None
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -145,7 +154,7 @@ impl Index {
 }
 
 /// Returns the least text above every name of `collection`: `;` follows `:`.
-fn end_of(collection: &str) -> String {
+pub(crate) fn end_of(collection: &str) -> String {
     format!("{collection}:;")
 }
 
@@ -234,17 +243,40 @@ mod tests {
         }
     }
 
+    /// The collections from `start` on, over steps of `looks` names.
+    fn collections(index: &Index, prefix: &str, start: &str, looks: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut start = start.to_owned();
+        while let Some(next) = index.collections(prefix, &start, looks, NOW, 9, &mut found) {
+            assert!(next > start);
+            start = next;
+        }
+        found
+    }
+
     #[test]
     fn a_collection_of_expired_entries_only_is_not_listed() {
         let index = index(&["a::expired", "b::a", "b::expired", "c::expired", "c::k"]);
-        assert_eq!(index.collections("", None, 9, NOW), ["b", "c"]);
-        assert_eq!(index.collections("", Some("b"), 9, NOW), ["c"]);
+        for looks in [1, 2, 9] {
+            assert_eq!(collections(&index, "", "", looks), ["b", "c"]);
+            assert_eq!(collections(&index, "", &end_of("b"), looks), ["c"]);
+        }
+    }
+
+    #[test]
+    fn one_step_over_the_collections_looks_at_so_many_names_and_no_more() {
+        let index = index(&["a::1expired", "a::2expired", "a::3expired", "b::k"]);
+        let mut found = Vec::new();
+        let next = index.collections("", "", 2, NOW, 9, &mut found);
+        assert_eq!((next.as_deref(), found.len()), (Some("a::3expired"), 0));
+        let next = index.collections("", "a::3expired", 2, NOW, 1, &mut found);
+        assert_eq!((next, &found[..]), (None, &["b".to_owned()][..]));
     }
 
     #[test]
     fn a_prefix_of_collections_is_not_met_by_the_separator() {
         let index = index(&["a::k", "a:b::k", "ab::k"]);
-        assert_eq!(index.collections("a:", None, 9, NOW), ["a:b"]);
-        assert_eq!(index.collections("a::", None, 9, NOW), [""; 0]);
+        assert_eq!(collections(&index, "a:", "a:", 9), ["a:b"]);
+        assert_eq!(collections(&index, "a::", "a::", 9), [""; 0]);
     }
 }

@@ -17,7 +17,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::MemoryStoreBuilder;
-use crate::index::{Index, Mark};
+use crate::index::{self, Index, Mark};
 use crate::name::{Name, NameRef, SEPARATOR};
 use crate::sweep::Sweeper;
 
@@ -26,6 +26,16 @@ const STEP: usize = 256;
 
 /// How many expired entries a put removes in passing.
 const SHARE: usize = 2;
+
+/// How long ago an entry must have ended to be removed in passing or by the sweeper: a clock that is
+/// set back by less brings back what is live again.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// How many names a listing of collections looks at, before it lets other tasks and writers run.
+const LOOKS: usize = 1000;
+
+/// How many bytes of removed and replaced values may wait in the cache's log to be freed.
+const MAX_UNFREED: u64 = 1 << 20;
 
 /// A store in the memory of this process. Clones share the entries.
 ///
@@ -60,6 +70,8 @@ struct Inner {
     id: [u8; 16],
     /// The number of the next write.
     count: AtomicU64,
+    /// How many bytes of values were removed or replaced since the cache was last told to free them.
+    unfreed: AtomicU64,
 }
 
 /// An [`Entry`] without its name, and with the number of its write instead of a revision.
@@ -125,6 +137,7 @@ impl MemoryStore {
             max_value_bytes: builder.max_value_bytes,
             id,
             count: AtomicU64::new(0),
+            unfreed: AtomicU64::new(0),
         }))
     }
 
@@ -160,24 +173,43 @@ impl Inner {
                 Op::Nop
             }
         });
-        match result {
-            CompResult::Removed(removed) => Some(removed.into_value()),
-            _ => None,
+        let CompResult::Removed(removed) = result else {
+            return None;
+        };
+        let removed = removed.into_value();
+        self.free(removed.value.len());
+        Some(removed)
+    }
+
+    /// Has the cache free what is no longer stored, once `bytes` more make that worthwhile. By itself
+    /// it would keep up to 64 values until somebody uses the store again.
+    fn free(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        if self.unfreed.fetch_add(bytes, Ordering::Relaxed) + bytes >= MAX_UNFREED {
+            self.unfreed.store(0, Ordering::Relaxed);
+            self.entries.run_pending_tasks();
         }
     }
 
-    /// Removes up to `limit` expired entries, and returns how many; `None` when there are no more.
-    fn cull(&self, limit: usize) -> Option<u64> {
-        let now = self.clock.now();
-        let names = self.index.claim_expired(now, limit);
+    /// Removes up to `limit` entries that have ended at `time`, and returns how many; `None` when
+    /// there are no more.
+    fn cull(&self, time: Timestamp, limit: usize) -> Option<u64> {
+        let names = self.index.claim_expired(time, limit);
         if names.is_empty() {
             return None;
         }
         let culled = names.into_iter().filter_map(|name| {
-            // What is there by now was expired at `now`, or a later write that ends later.
-            self.remove(Name::from_text(name), |stored| stored.is_expired(now))
+            // What is there by now was expired at `time`, or a later write that ends later.
+            self.remove(Name::from_text(name), |stored| stored.is_expired(time))
         });
         Some(culled.count() as u64)
+    }
+
+    /// Removes up to `limit` entries that ended long enough ago; `false` when there are no more.
+    fn cull_in_passing(&self, limit: usize) -> bool {
+        let slack = i64::try_from(SLACK.as_micros()).unwrap_or(i64::MAX);
+        let micros = self.clock.now().as_micros().saturating_sub(slack);
+        self.cull(Timestamp::from_micros(micros), limit).is_some()
     }
 
     /// Removes `name`, and returns its entry if that was live.
@@ -224,11 +256,11 @@ impl Inner {
             return;
         };
         // Writers give back as much as they take, however far the sweeper is behind.
-        self.cull(SHARE);
+        self.cull_in_passing(SHARE);
         let store = Arc::downgrade(self);
         sweeper.start(move || {
             if let Some(store) = Weak::upgrade(&store) {
-                while store.cull(STEP).is_some() {}
+                while store.cull_in_passing(STEP) {}
                 store.entries.run_pending_tasks();
             }
         });
@@ -274,8 +306,11 @@ impl Store for MemoryStore {
         let name = NameRef::new(collection, key).to_name();
         let text = Arc::clone(name.text());
         let count = inner.count.fetch_add(1, Ordering::Relaxed);
+        let mut replaced = 0;
         inner.entries.entry(name).and_try_compute_with(|current| {
-            inner.check(&mode, current.map(moka::Entry::into_value))?;
+            let current = current.map(moka::Entry::into_value);
+            replaced = current.as_ref().map_or(0, |stored| stored.value.len());
+            inner.check(&mode, current)?;
             inner.index.mark(&text, Mark { count, expires_at });
             Ok::<_, Error>(Op::Put(Stored {
                 value,
@@ -284,6 +319,9 @@ impl Store for MemoryStore {
                 count,
             }))
         })?;
+        if replaced > 0 {
+            inner.free(replaced);
+        }
         Ok(inner.revision(count))
     }
 
@@ -324,12 +362,21 @@ impl Store for MemoryStore {
     }
 
     async fn collections(&self, query: KeyQuery) -> Result<CollectionPage> {
-        let collections = self.0.index.collections(
-            &query.prefix,
-            query.cursor.as_ref().map(Cursor::as_str),
-            query.page_size(),
-            self.0.clock.now(),
-        );
+        let (prefix, limit) = (&query.prefix, query.page_size());
+        let now = self.0.clock.now();
+        let index = &self.0.index;
+        let mut collections = Vec::new();
+        let mut start = match &query.cursor {
+            None => prefix.clone(),
+            Some(cursor) => index::end_of(cursor.as_str()),
+        };
+        // A page may have to pass any number of expired names.
+        while let Some(next) =
+            index.collections(prefix, &start, LOOKS, now, limit, &mut collections)
+        {
+            start = next;
+            tokio::task::yield_now().await;
+        }
         let next = collections
             .last()
             .filter(|_| collections.len() == query.page_size())
@@ -339,7 +386,7 @@ impl Store for MemoryStore {
 
     async fn cull(&self) -> Result<u64> {
         let mut removed = 0;
-        while let Some(step) = self.0.cull(STEP) {
+        while let Some(step) = self.0.cull(self.0.clock.now(), STEP) {
             removed += step;
             tokio::task::yield_now().await;
         }
@@ -396,12 +443,35 @@ mod tests {
         Entry::new(Value::from_json("{}").unwrap()).with_expires_at(end)
     }
 
+    /// An entry that ended long ago.
+    fn past() -> Entry {
+        entry(Some(Timestamp::from_micros(1))).with_created_at(Timestamp::UNIX_EPOCH)
+    }
+
+    #[tokio::test]
+    async fn what_has_just_ended_stays_for_a_clock_that_is_set_back() {
+        let clock = Arc::new(kv_core::ManualClock::starting_now());
+        let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
+        let start = clock.now();
+        let mortal = entry(start.checked_add(SLACK));
+        let put = store.put("reclaim", "key", mortal, PutMode::Create);
+        put.await.unwrap();
+        clock.advance(SLACK + SLACK - Duration::from_micros(1));
+        assert!(!store.0.cull_in_passing(STEP));
+        assert_eq!(store.get("reclaim", "key").await.unwrap(), None);
+        clock.set(start);
+        assert!(store.get("reclaim", "key").await.unwrap().is_some());
+        clock.advance(SLACK + SLACK);
+        assert!(store.0.cull_in_passing(STEP));
+        clock.set(start);
+        assert_eq!(store.get("reclaim", "key").await.unwrap(), None);
+    }
+
     #[tokio::test]
     async fn an_expired_entry_is_reclaimed_though_nobody_asks_for_it() {
         let store = MemoryStore::with_sweep_interval(MemoryStore::builder(), SHORT);
-        let soon = store.clock().now().checked_add(Duration::from_millis(1));
-        for (key, end) in [("mortal", soon), ("immortal", None)] {
-            let put = store.put("reclaim", key, entry(end), PutMode::Create);
+        for (key, entry) in [("mortal", past()), ("immortal", entry(None))] {
+            let put = store.put("reclaim", key, entry, PutMode::Create);
             put.await.unwrap();
         }
         let patience = Instant::now() + Duration::from_secs(60);
@@ -420,9 +490,7 @@ mod tests {
         let store = MemoryStore::with_sweep_interval(MemoryStore::builder(), never);
         for number in 0..1000 {
             let key = number.to_string();
-            let past = entry(Some(Timestamp::from_micros(1)));
-            let past = past.with_created_at(Timestamp::UNIX_EPOCH);
-            let put = store.put("reclaim", &key, past, PutMode::Create);
+            let put = store.put("reclaim", &key, past(), PutMode::Create);
             put.await.unwrap();
         }
         assert!(store.0.index.len() <= 2, "{store:?}");

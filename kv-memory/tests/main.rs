@@ -6,5 +6,6 @@ mod capacity;
 mod conformance;
 mod listing;
 mod race;
+mod space;
 mod support;
 mod times;

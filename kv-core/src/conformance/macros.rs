@@ -62,6 +62,7 @@ macro_rules! conformance_tests {
             modes {
                 get_of_a_missing_key_is_none
                 put_then_get_returns_the_value
+                get_fresh_reads_what_get_reads
                 overwrite_replaces_the_value
                 overwrite_stores_where_nothing_is
                 create_on_a_missing_key_stores

@@ -13,6 +13,14 @@ pub async fn put_then_get_returns_the_value(t: &Subject) {
     assert_eq!(t.get("k").await.unwrap().value, entry(1).value);
 }
 
+pub async fn get_fresh_reads_what_get_reads(t: &Subject) {
+    t.put("k", t.mortal(1)).await;
+    for key in ["k", "missing"] {
+        let fresh = t.store.get_fresh(&t.collection, key).await.unwrap();
+        assert_eq!(fresh, t.get(key).await);
+    }
+}
+
 pub async fn overwrite_replaces_the_value(t: &Subject) {
     t.put("k", entry(1)).await;
     t.put("k", entry(2)).await;

@@ -132,6 +132,7 @@ async fn assert_entry_operations_refuse(t: &Subject, collection: &str, key: &str
         assert_invalid(&t.store.put(collection, key, entry(2), mode).await);
     }
     assert_invalid(&t.store.get(collection, key).await);
+    assert_invalid(&t.store.get_fresh(collection, key).await);
     assert_invalid(&t.store.take(collection, key).await);
     assert_invalid(&t.store.delete(collection, key).await);
 }

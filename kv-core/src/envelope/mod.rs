@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::json::JsonFault;
 use crate::{Entry, Error, Result, Revision, Timestamp, Value};
 
 /// A record, read.
@@ -209,7 +210,7 @@ fn unescape(json: &str) -> Option<Cow<'_, str>> {
 }
 
 fn push_string(record: &mut Vec<u8>, text: &str) -> Result<()> {
-    serde_json::to_writer(record, text).map_err(Error::encode)
+    serde_json::to_writer(record, text).map_err(JsonFault::encode)
 }
 
 fn push_date(record: &mut Vec<u8>, name: &str, time: Option<Timestamp>) {

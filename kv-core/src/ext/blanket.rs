@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use super::StoreExt;
 use crate::{
@@ -88,9 +89,9 @@ impl<S: Store + ?Sized> StoreExt for S {
     {
         for attempt in 0..UPDATE_ATTEMPTS {
             if attempt > 0 {
-                tokio::time::sleep(pause_before(attempt)).await;
+                pause(attempt).await;
             }
-            let old = self.get(collection, key).await?;
+            let old = self.get_fresh(collection, key).await?;
             let Some(new) = change(old.as_ref())? else {
                 return Ok(None);
             };
@@ -201,8 +202,9 @@ impl<S: Store + ?Sized> StoreExt for S {
     }
 }
 
-/// The value of a counter.
+/// The value of a counter. One with other members is none: an increment would drop them.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Counter {
     value: i64,
 }
@@ -231,6 +233,16 @@ fn with_remaining(entry: Option<Entry>, now: Timestamp) -> Option<(Entry, Option
     let entry = entry.filter(|entry| !entry.is_expired(now))?;
     let remaining = entry.remaining(now);
     Some((entry, remaining))
+}
+
+/// Pauses before try number `attempt`, counted from zero. Where no tokio runtime is, there is no
+/// timer, and only the other tasks of the caller's executor get their turn.
+async fn pause(attempt: u32) {
+    if Handle::try_current().is_ok() {
+        tokio::time::sleep(pause_before(attempt)).await;
+    } else {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Returns a random pause before try number `attempt`, counted from zero ("full jitter").

@@ -13,6 +13,11 @@ macro_rules! forward {
             collection: &'c str, key: &'k str
         ) -> Option<$crate::Entry>);
     };
+    (@get_fresh) => {
+        forward!(@async get_fresh<'c, 'k>(
+            collection: &'c str, key: &'k str
+        ) -> Option<$crate::Entry>);
+    };
     (@put) => {
         forward!(@async put<'c, 'k>(
             collection: &'c str, key: &'k str, entry: $crate::Entry, mode: $crate::PutMode

@@ -39,7 +39,8 @@ impl<S> LimitSize<S> {
         Self { inner, min: 0, max }
     }
 
-    /// Sets the size of the shortest value. Default: 0 bytes.
+    /// Sets the size of the shortest value. Default: 0 bytes. One above the longest leaves no value
+    /// that could be written: each is refused.
     #[must_use]
     pub const fn with_min(mut self, min: u64) -> Self {
         self.min = min;
@@ -66,6 +67,7 @@ impl<S> LimitSize<S> {
 impl<S: Store> Store for LimitSize<S> {
     forward!(
         get,
+        get_fresh,
         delete,
         take,
         get_many,

@@ -51,6 +51,23 @@ impl<S> PrefixCollections<S> {
     }
 }
 
+impl<S: Store> PrefixCollections<S> {
+    /// Does the work of `destroy`, adding to `removed` also when it fails.
+    async fn destroy_counting(&self, removed: &mut u64) -> Result<()> {
+        let mut query = KeyQuery::new();
+        loop {
+            let page = self.collections(query.clone()).await?;
+            for collection in page.collections {
+                *removed += self.clear(&collection).await?;
+            }
+            let Some(next) = page.next else {
+                return Ok(());
+            };
+            query.cursor = Some(next);
+        }
+    }
+}
+
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for PrefixCollections<S> {
@@ -58,6 +75,11 @@ impl<S: Store> Store for PrefixCollections<S> {
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         self.inner.get(&self.prefix.add(collection)?, key).await
+    }
+
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let collection = self.prefix.add(collection)?;
+        self.inner.get_fresh(&collection, key).await
     }
 
     async fn put(
@@ -117,16 +139,8 @@ impl<S: Store> Store for PrefixCollections<S> {
     }
 
     async fn destroy(&self) -> Result<()> {
-        let mut query = KeyQuery::new();
-        loop {
-            let page = self.collections(query.clone()).await?;
-            for collection in page.collections {
-                self.clear(&collection).await?;
-            }
-            let Some(next) = page.next else {
-                return Ok(());
-            };
-            query.cursor = Some(next);
-        }
+        let mut removed = 0;
+        let destroyed = self.destroy_counting(&mut removed).await;
+        destroyed.map_err(|error| error.of_the_whole(removed > 0, self.info().name))
     }
 }

@@ -72,6 +72,35 @@ impl<S: Store> PrefixKeys<S> {
             query.cursor = Some(next);
         }
     }
+
+    /// Does the work of `clear`, adding to `removed` also when it fails.
+    async fn clear_counting(&self, collection: &str, removed: &mut u64) -> Result<()> {
+        let mut query = KeyQuery::new();
+        loop {
+            let page = self.keys(collection, query.clone()).await?;
+            let deleted = self.delete_many(collection, &as_strs(&page.keys)).await?;
+            *removed += deleted.into_iter().map(u64::from).sum::<u64>();
+            let Some(next) = page.next else {
+                return Ok(());
+            };
+            query.cursor = Some(next);
+        }
+    }
+
+    /// Does the work of `destroy`, adding to `removed` also when it fails.
+    async fn destroy_counting(&self, removed: &mut u64) -> Result<()> {
+        let mut query = KeyQuery::new();
+        loop {
+            let page = self.inner.collections(query.clone()).await?;
+            for collection in page.collections {
+                self.clear_counting(&collection, removed).await?;
+            }
+            let Some(next) = page.next else {
+                return Ok(());
+            };
+            query.cursor = Some(next);
+        }
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -81,6 +110,11 @@ impl<S: Store> Store for PrefixKeys<S> {
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         self.inner.get(collection, &self.prefix.add(key)?).await
+    }
+
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let key = self.prefix.add(key)?;
+        self.inner.get_fresh(collection, &key).await
     }
 
     async fn put(
@@ -154,30 +188,15 @@ impl<S: Store> Store for PrefixKeys<S> {
 
     async fn clear(&self, collection: &str) -> Result<u64> {
         let mut removed = 0;
-        let mut query = KeyQuery::new();
-        loop {
-            let page = self.keys(collection, query.clone()).await?;
-            let deleted = self.delete_many(collection, &as_strs(&page.keys)).await?;
-            removed += deleted.into_iter().map(u64::from).sum::<u64>();
-            let Some(next) = page.next else {
-                return Ok(removed);
-            };
-            query.cursor = Some(next);
-        }
+        let cleared = self.clear_counting(collection, &mut removed).await;
+        cleared.map_err(|error| error.of_the_whole(removed > 0, self.info().name))?;
+        Ok(removed)
     }
 
     async fn destroy(&self) -> Result<()> {
-        let mut query = KeyQuery::new();
-        loop {
-            let page = self.inner.collections(query.clone()).await?;
-            for collection in page.collections {
-                self.clear(&collection).await?;
-            }
-            let Some(next) = page.next else {
-                return Ok(());
-            };
-            query.cursor = Some(next);
-        }
+        let mut removed = 0;
+        let destroyed = self.destroy_counting(&mut removed).await;
+        destroyed.map_err(|error| error.of_the_whole(removed > 0, self.info().name))
     }
 }
 

@@ -40,7 +40,16 @@ impl<S> ReadOnly<S> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for ReadOnly<S> {
-    forward!(get, get_many, keys, collections, flush, clock, info);
+    forward!(
+        get,
+        get_fresh,
+        get_many,
+        keys,
+        collections,
+        flush,
+        clock,
+        info
+    );
 
     async fn put(&self, _: &str, _: &str, _: Entry, _: PutMode) -> Result<Revision> {
         Err(Error::ReadOnly)

@@ -18,7 +18,8 @@ const DEFAULT_MAX_FLIGHTS: usize = 10_000;
 /// Lets concurrent [`get`](Store::get)s of one key share one read of the store, a *flight*.
 ///
 /// All who share a flight get its result, an error too. When the one who began it is cancelled, the
-/// others carry it on; when it panics, all get [`Error::Backend`]. Other reads are passed on.
+/// others carry it on; when it panics, all get [`Error::Backend`]. Other reads are passed on,
+/// [`get_fresh`](Store::get_fresh) too.
 ///
 /// A get may return what was live at any time since its flight began. It sees every write that
 /// finished through this wrapper before it started: a get that starts after such a write never
@@ -70,7 +71,16 @@ impl<S> SingleFlight<S> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for SingleFlight<S> {
-    forward!(get_many, keys, collections, cull, flush, clock, info);
+    forward!(
+        get_fresh,
+        get_many,
+        keys,
+        collections,
+        cull,
+        flush,
+        clock,
+        info
+    );
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let Some(flight) = self.flights.join_or_begin(&self.inner, collection, key) else {
@@ -198,8 +208,9 @@ impl Flights {
         };
         let inner = Arc::clone(inner);
         let flight = async move {
-            let read = AssertUnwindSafe(inner.get(&landing.collection, &landing.key));
-            let result = read.catch_unwind().await;
+            // The call itself may panic too, before it returns its future.
+            let read = async { inner.get(&landing.collection, &landing.key).await };
+            let result = AssertUnwindSafe(read).catch_unwind().await;
             result.unwrap_or_else(|_| Err(Error::backend(inner.info().name, "get", Panicked)))
         };
         let flight = flight.boxed().shared();

@@ -81,6 +81,10 @@ impl<S: Store> Store for Timeout<S> {
         self.read(self.inner.get(collection, key)).await
     }
 
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        self.read(self.inner.get_fresh(collection, key)).await
+    }
+
     async fn put(
         &self,
         collection: &str,

@@ -12,7 +12,8 @@ use crate::{Entry, Error, PutMode, Result, Revision, Store, Timestamp};
 /// The TTL of a write is the time from now to the entry's expiry, so what keeps or renews an
 /// expiry, as [`touch`](crate::StoreExt::touch) and [`increment`](crate::StoreExt::increment) do,
 /// is held inside the bounds once more. An entry whose expiry has been reached before it is written
-/// stays expired. Entries without an expiry stay so, unless a TTL for them is set.
+/// stays expired. Entries without an expiry stay so, unless a TTL for them is set. One whose time of
+/// creation lies so far ahead that its expiry would not come after it is [`Error::InvalidTtl`].
 ///
 /// # Examples
 ///
@@ -60,7 +61,8 @@ impl<S> TtlClamp<S> {
     }
 
     /// Sets the TTL of entries that come without an expiry; it is held inside the bounds too.
-    /// Default: `None`, they never expire.
+    /// Default: `None`, they never expire. Zero, where zero is the shortest TTL too, refuses each such
+    /// write with [`Error::InvalidTtl`].
     #[must_use]
     pub fn with_missing(mut self, ttl: impl Into<Option<Duration>>) -> Self {
         self.missing = ttl.into();
@@ -74,9 +76,8 @@ impl<S> TtlClamp<S> {
         if entry.is_expired(now) {
             return Ok(entry);
         }
-        // A writer's clock may be ahead; the expiry must lie after its creation all the same.
-        let start = entry.created_at.map_or(now, |created| created.max(now));
-        let after = |ttl| start.checked_add(ttl).unwrap_or(Timestamp::MAX);
+        // From now, whatever the creation: a writer who chose one in the future would outlive `max`.
+        let after = |ttl| now.checked_add(ttl).unwrap_or(Timestamp::MAX);
         let expires_at = entry.expires_at.or(self.missing.map(after));
         let clamped = expires_at.map(|end| end.clamp(after(self.min), after(self.max)));
         Ok(entry.with_expires_at(clamped))
@@ -88,6 +89,7 @@ impl<S> TtlClamp<S> {
 impl<S: Store> Store for TtlClamp<S> {
     forward!(
         get,
+        get_fresh,
         delete,
         take,
         get_many,

@@ -151,6 +151,26 @@ async fn all_get_an_error_when_the_read_panics_and_the_next_get_works() {
 }
 
 #[tokio::test]
+async fn a_panic_before_the_read_returns_its_future_is_an_error_too() {
+    let store = Probe::new();
+    store.then(After::PanicAtOnce);
+    let shared = Arc::clone(&store).single_flight();
+    let error = shared.get("c", "k").await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Backend {
+                operation: "get",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    store.release();
+    assert_eq!(number(&shared, "c", "k").await, None);
+}
+
+#[tokio::test]
 async fn all_get_the_error_of_the_read() {
     let (store, shared) = held().await;
     let first = start_get(&shared, "k").await;
@@ -219,6 +239,27 @@ async fn a_get_after_a_cancelled_write_does_not_join_a_flight_begun_before() {
     drop(write);
     let held = store.hold_these();
     assert_eq!(number_at_once(&shared), Some(2));
+    drop(held);
+    assert_eq!(result(before).await, Some(1));
+}
+
+#[tokio::test]
+async fn an_update_is_based_on_what_another_writer_left_during_an_older_flight() {
+    let (store, shared) = held().await;
+    let before = start_get(&shared, "k").await;
+    let held = store.hold_these();
+    // Past the wrapper, as another process writes: a get may still join the older flight.
+    put(&store, "c", "k", 2).await;
+    let mut seen = Vec::new();
+    let update = shared.update_entry("c", "k", |old| {
+        seen.push(old.map(number_in));
+        Ok(Some(entry(3)))
+    });
+    let updated = update.now_or_never().expect("it does not join the flight");
+    assert!(updated.unwrap().is_some());
+    assert_eq!(seen, [Some(2)]);
+    let touch = shared.touch("c", "k", None).now_or_never();
+    assert!(touch.expect("it does not join the flight").unwrap());
     drop(held);
     assert_eq!(result(before).await, Some(1));
 }

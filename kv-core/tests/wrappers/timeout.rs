@@ -40,6 +40,7 @@ fn assert_unknown<T: std::fmt::Debug>(result: Result<T>) {
 async fn what_may_be_repeated_times_out() {
     let (_, store) = stuck().await;
     assert_timeout(store.get("c", "k").await);
+    assert_timeout(store.get_fresh("c", "k").await);
     assert_timeout(store.get_many("c", &["k"]).await);
     assert_timeout(store.keys("c", KeyQuery::new()).await);
     assert_timeout(store.collections(KeyQuery::new()).await);

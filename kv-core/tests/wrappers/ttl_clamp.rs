@@ -107,17 +107,31 @@ async fn an_entry_that_has_expired_is_not_brought_back_to_life() {
 }
 
 #[tokio::test]
-async fn an_entry_created_in_the_future_is_clamped_from_its_creation() {
+async fn an_entry_created_in_the_future_is_clamped_from_now() {
     let (probe, store) = clamped();
-    let created = probe.clock.now().plus_ttl(2 * MAX).unwrap();
-    let ends = created.plus_ttl(2 * MAX).unwrap();
-    let early = entry(1).with_created_at(created).with_expires_at(ends);
+    let now = probe.clock.now();
+    let early = entry(1)
+        .with_created_at(now.plus_ttl(SECOND).unwrap())
+        .with_expires_at(now.plus_ttl(2 * MAX).unwrap());
     store
         .put("c", "k", early, PutMode::Overwrite)
         .await
         .unwrap();
     let stored = store.get("c", "k").await.unwrap().unwrap();
-    assert_eq!(stored.expires_at, created.checked_add(MAX));
+    assert_eq!(stored.expires_at, now.checked_add(MAX));
+}
+
+#[tokio::test]
+async fn an_entry_created_beyond_the_longest_ttl_is_refused() {
+    let (probe, store) = clamped();
+    let created = probe.clock.now().plus_ttl(MAX).unwrap();
+    let ends = created.plus_ttl(MIN).unwrap();
+    let early = entry(1).with_created_at(created).with_expires_at(ends);
+    let error = store.put("c", "k", early.clone(), PutMode::Overwrite).await;
+    assert!(matches!(error, Err(Error::InvalidTtl { .. })), "{error:?}");
+    let error = store.put_many("c", vec![("k".to_owned(), early)]).await;
+    assert!(matches!(error, Err(Error::InvalidTtl { .. })), "{error:?}");
+    assert_eq!(probe.get("c", "k").await.unwrap(), None);
 }
 
 #[tokio::test]
