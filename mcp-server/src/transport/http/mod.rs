@@ -36,7 +36,7 @@ pub(crate) use self::config::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 pub(crate) use self::edge::protect;
 use self::reply::{INVALID_REQUEST, rpc_error};
 pub(crate) use self::serve::{bind, serve};
-use self::sessions::Missing;
+use self::sessions::Refused;
 pub(crate) use self::sessions::{SessionLimits, Sessions};
 pub(crate) use self::shutdown::Shutdown;
 
@@ -92,13 +92,13 @@ pub(crate) fn mcp_router<H: ServerHandler + Clone>(handler: H, options: HttpOpti
 async fn answer(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
     let endless = endless(request.method(), request.headers());
     let delete = request.method() == Method::DELETE;
-    let (mut response, missing) = sessions::observe(next.run(request)).await;
+    let (mut response, refused) = sessions::observe(next.run(request)).await;
     if delete && response.status() == StatusCode::ACCEPTED {
         // The session has ended by now. Python's SDK takes 202 for a failure.
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
-    match missing {
-        Some(Missing::Full) => {
+    match refused {
+        Some(Refused::Full) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let mut response = rpc_error(status, INVALID_REQUEST, "all sessions are busy");
             response
@@ -106,7 +106,7 @@ async fn answer(State(shutdown): State<Shutdown>, request: Request, next: Next) 
                 .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
             response
         }
-        Some(Missing::Gone) => rpc_error(
+        Some(Refused::Gone) => rpc_error(
             StatusCode::NOT_FOUND,
             INVALID_REQUEST,
             "the session has ended",

@@ -2,6 +2,8 @@
 //! normalise.
 
 mod edge;
+mod evict;
+mod in_process;
 mod json;
 mod message;
 mod session;

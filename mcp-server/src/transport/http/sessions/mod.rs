@@ -10,8 +10,9 @@
 //! resumption, then the worker of its own session waits until [`serve`](super::serve()) cuts the
 //! connection.
 
-use std::cell::Cell;
-use std::collections::HashMap;
+mod asking;
+mod table;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -23,9 +24,11 @@ use rmcp::transport::streamable_http_server::session::local::{
     LocalSessionManager, LocalSessionManagerError, SessionError, SessionTransport,
 };
 use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::asking::{Refused, observe};
+use self::table::Table;
 use crate::transport::SessionMark;
 
 /// How often abandoned sessions are looked for.
@@ -64,21 +67,6 @@ struct Inner {
     table: Mutex<Table>,
 }
 
-#[derive(Default)]
-struct Table {
-    sessions: HashMap<SessionId, Session>,
-    /// Places taken by sessions that rmcp is about to create.
-    reserved: usize,
-    sweeping: bool,
-}
-
-struct Session {
-    open: usize,
-    used: Instant,
-    /// Whether anything followed `initialize`.
-    ready: bool,
-}
-
 /// Why a request found no session.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionsError {
@@ -109,7 +97,7 @@ impl Sessions {
     /// Returns the number of sessions.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.table().sessions.len()
+        self.0.table().len()
     }
 
     fn start_sweeping(&self) {
@@ -141,23 +129,7 @@ impl Inner {
     }
 
     fn close_abandoned(self: &Arc<Self>) {
-        let now = Instant::now();
-        let expired: Vec<SessionId> = {
-            let mut table = self.table();
-            let expired = |_: &SessionId, session: &mut Session| {
-                let limit = if session.ready {
-                    self.limits.idle
-                } else {
-                    self.limits.init
-                };
-                session.open == 0 && now.duration_since(session.used) >= limit
-            };
-            table
-                .sessions
-                .extract_if(expired)
-                .map(|(id, _)| id)
-                .collect()
-        };
+        let expired = self.table().remove_abandoned(&self.limits);
         for id in expired {
             self.close_worker(id);
         }
@@ -173,28 +145,9 @@ impl Inner {
         });
     }
 
-    /// Takes a place for a new session, if need be that of the session idle longest; one that
-    /// nothing followed goes first, so that opening sessions alone drives no client out.
+    /// Takes a place for a new session, if need be that of an idle one.
     fn reserve(self: &Arc<Self>) -> Result<Reserved, SessionsError> {
-        let evicted = {
-            let mut table = self.table();
-            let evicted = if table.sessions.len() + table.reserved >= self.limits.max {
-                let idle = table
-                    .sessions
-                    .iter()
-                    .filter(|(_, session)| session.open == 0);
-                let oldest = idle.min_by_key(|(_, session)| (session.ready, session.used));
-                let Some(id) = oldest.map(|(id, _)| SessionId::clone(id)) else {
-                    return Err(SessionsError::Full(self.limits.max));
-                };
-                table.sessions.remove(&id);
-                Some(id)
-            } else {
-                None
-            };
-            table.reserved += 1;
-            evicted
-        };
+        let evicted = self.table().reserve(self.limits.max)?;
         if let Some(id) = evicted {
             self.close_worker(id);
         }
@@ -203,10 +156,7 @@ impl Inner {
 
     /// Counts a request or stream of a session until the guard is dropped.
     fn open(self: &Arc<Self>, id: &SessionId, initialize: bool) -> Result<Open, SessionsError> {
-        let mut table = self.table();
-        let session = table.sessions.get_mut(id).ok_or(SessionsError::Gone)?;
-        session.open += 1;
-        session.ready |= !initialize;
+        self.table().open(id, initialize)?;
         Ok(Open {
             inner: Arc::clone(self),
             id: SessionId::clone(id),
@@ -219,18 +169,13 @@ struct Reserved(Arc<Inner>);
 
 impl Reserved {
     fn fill(self, id: SessionId) {
-        let session = Session {
-            open: 0,
-            used: Instant::now(),
-            ready: false,
-        };
-        self.0.table().sessions.insert(id, session);
+        self.0.table().insert(id);
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.0.table().reserved -= 1;
+        self.0.table().release();
     }
 }
 
@@ -242,10 +187,7 @@ struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(session) = self.inner.table().sessions.get_mut(&self.id) {
-            session.open -= 1;
-            session.used = Instant::now();
-        }
+        self.inner.table().close(&self.id);
     }
 }
 
@@ -253,39 +195,17 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("limits", &self.limits)
-            .field("sessions", &self.table().sessions.len())
+            .field("sessions", &self.table().len())
             .finish_non_exhaustive()
     }
 }
 
-/// What rmcp has no status for, set while it answers a request: 503 and 404.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    Full,
-    Gone,
-}
-
-tokio::task_local! {
-    static MISSING: Cell<Option<Missing>>;
-}
-
-/// Runs `answer` and returns whether it lacked a session.
-pub(super) async fn observe<T>(answer: impl Future<Output = T>) -> (T, Option<Missing>) {
-    let observed = async {
-        let answer = answer.await;
-        (answer, MISSING.with(Cell::get))
-    };
-    MISSING.scope(Cell::new(None), observed).await
-}
-
 fn report<T>(result: Result<T, SessionsError>) -> Result<T, SessionsError> {
-    let missing = match &result {
-        Err(SessionsError::Full(_)) => Missing::Full,
-        Err(SessionsError::Gone) => Missing::Gone,
-        _ => return result,
-    };
-    // rmcp's own tasks also close sessions, where nobody observes.
-    let _ = MISSING.try_with(|cell| cell.set(Some(missing)));
+    match &result {
+        Err(SessionsError::Full(_)) => asking::refuse(Refused::Full),
+        Err(SessionsError::Gone) => asking::refuse(Refused::Gone),
+        _ => {}
+    }
     result
 }
 
@@ -327,22 +247,17 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
-        let _open = self.0.open(id, true)?;
-        Ok(self.0.manager.initialize_session(id, message).await?)
+        let _open = report(self.0.open(id, true))?;
+        let answer = self.0.manager.initialize_session(id, message).await;
+        report(answer.map_err(Into::into))
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        let mut table = self.0.table();
-        let session = table.sessions.get_mut(id);
-        Ok(session.is_some_and(|session| {
-            // The request that asks will use it.
-            session.used = Instant::now();
-            true
-        }))
+        Ok(self.0.table().touch(id))
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
-        if self.0.table().sessions.remove(id).is_none() {
+        if !self.0.table().remove(id) {
             let _ = report::<()>(Err(SessionsError::Gone));
             return Ok(());
         }
@@ -370,13 +285,8 @@ impl SessionManager for Sessions {
         message: ClientJsonRpcMessage,
     ) -> Result<(), Self::Error> {
         let _open = report(self.0.open(id, false))?;
-        report(
-            self.0
-                .manager
-                .accept_message(id, message)
-                .await
-                .map_err(Into::into),
-        )
+        let accepted = self.0.manager.accept_message(id, message).await;
+        report(accepted.map_err(Into::into))
     }
 
     async fn create_standalone_stream(

@@ -1,0 +1,117 @@
+//! What is known of each session beside rmcp's worker, and which one ends when room is needed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rmcp::transport::streamable_http_server::session::SessionId;
+use tokio::time::Instant;
+
+use super::{SessionLimits, SessionsError};
+
+/// No session is ended for another before this age: a client must get to use what it opened,
+/// however many others open sessions.
+const PROTECTED_AGE: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+pub(super) struct Table {
+    sessions: HashMap<SessionId, Session>,
+    /// Places taken by sessions that rmcp is about to create.
+    reserved: usize,
+    pub(super) sweeping: bool,
+}
+
+pub(super) struct Session {
+    opened: Instant,
+    used: Instant,
+    /// Whether anything followed `initialize`.
+    ready: bool,
+    /// Requests and streams under way.
+    open: usize,
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Takes a place for a new session. When there is none, the session idle longest gives way,
+    /// one that nothing followed first; it is removed and returned.
+    pub(super) fn reserve(&mut self, max: usize) -> Result<Option<SessionId>, SessionsError> {
+        let mut evicted = None;
+        if self.sessions.len() + self.reserved >= max {
+            let now = Instant::now();
+            let idle = self.sessions.iter().filter(|(_, session)| {
+                session.open == 0 && now.duration_since(session.opened) >= PROTECTED_AGE
+            });
+            let oldest = idle.min_by_key(|(_, session)| (session.ready, session.used));
+            let Some(id) = oldest.map(|(id, _)| SessionId::clone(id)) else {
+                return Err(SessionsError::Full(max));
+            };
+            self.sessions.remove(&id);
+            evicted = Some(id);
+        }
+        self.reserved += 1;
+        Ok(evicted)
+    }
+
+    /// Gives a place back that [`reserve`](Self::reserve) took.
+    pub(super) fn release(&mut self) {
+        self.reserved -= 1;
+    }
+
+    pub(super) fn insert(&mut self, id: SessionId) {
+        let now = Instant::now();
+        let session = Session {
+            opened: now,
+            used: now,
+            ready: false,
+            open: 0,
+        };
+        self.sessions.insert(id, session);
+    }
+
+    /// Starts the time of a session anew, if it is there: a request is about to use it.
+    pub(super) fn touch(&mut self, id: &SessionId) -> bool {
+        let session = self.sessions.get_mut(id);
+        session.is_some_and(|session| {
+            session.used = Instant::now();
+            true
+        })
+    }
+
+    /// Counts a request or stream of a session.
+    pub(super) fn open(&mut self, id: &SessionId, initialize: bool) -> Result<(), SessionsError> {
+        let session = self.sessions.get_mut(id).ok_or(SessionsError::Gone)?;
+        session.open += 1;
+        session.ready |= !initialize;
+        Ok(())
+    }
+
+    /// Counts down what [`open`](Self::open) counted.
+    pub(super) fn close(&mut self, id: &SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.open -= 1;
+            session.used = Instant::now();
+        }
+    }
+
+    /// Removes a session, if it is there.
+    pub(super) fn remove(&mut self, id: &SessionId) -> bool {
+        self.sessions.remove(id).is_some()
+    }
+
+    /// Removes and returns the sessions with nothing open for too long.
+    pub(super) fn remove_abandoned(&mut self, limits: &SessionLimits) -> Vec<SessionId> {
+        let now = Instant::now();
+        let abandoned = |_: &SessionId, session: &mut Session| {
+            let limit = if session.ready {
+                limits.idle
+            } else {
+                limits.init
+            };
+            session.open == 0 && now.duration_since(session.used) >= limit
+        };
+        let abandoned = self.sessions.extract_if(abandoned);
+        abandoned.map(|(id, _)| id).collect()
+    }
+}
