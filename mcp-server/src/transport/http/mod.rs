@@ -39,6 +39,7 @@ pub(crate) use self::serve::{bind, serve};
 use self::sessions::Refused;
 pub(crate) use self::sessions::{SessionLimits, Sessions};
 pub(crate) use self::shutdown::Shutdown;
+use crate::Principal;
 
 /// When a client that found no free session may try again, in seconds.
 const RETRY_AFTER_SECS: u16 = 5;
@@ -91,8 +92,9 @@ pub(crate) fn mcp_router<H: ServerHandler + Clone>(handler: H, options: HttpOpti
 /// the server is to stop.
 async fn answer(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
     let endless = endless(request.method(), request.headers());
+    let principal = request.extensions().get::<Principal>().cloned();
     let delete = request.method() == Method::DELETE;
-    let (mut response, refused) = sessions::observe(next.run(request)).await;
+    let (mut response, refused) = sessions::observe(principal, next.run(request)).await;
     if delete && response.status() == StatusCode::ACCEPTED {
         // The session has ended by now. Python's SDK takes 202 for a failure.
         *response.status_mut() = StatusCode::NO_CONTENT;

@@ -6,6 +6,7 @@ mod evict;
 mod in_process;
 mod json;
 mod message;
+mod owner;
 mod session;
 mod stop;
 mod wire;

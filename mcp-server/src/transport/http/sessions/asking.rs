@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use crate::Principal;
+
 /// What rmcp has no status for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transport::http) enum Refused {
@@ -12,6 +14,7 @@ pub(in crate::transport::http) enum Refused {
 }
 
 struct Asking {
+    principal: Option<Principal>,
     refused: Cell<Option<Refused>>,
 }
 
@@ -19,11 +22,13 @@ tokio::task_local! {
     static ASKING: Asking;
 }
 
-/// Runs `answer` and returns why the sessions refused it, if they did.
+/// Runs `answer` to a request of `principal` and returns why the sessions refused it, if they did.
 pub(in crate::transport::http) async fn observe<T>(
+    principal: Option<Principal>,
     answer: impl Future<Output = T>,
 ) -> (T, Option<Refused>) {
     let asking = Asking {
+        principal,
         refused: Cell::new(None),
     };
     let observed = async {
@@ -31,6 +36,19 @@ pub(in crate::transport::http) async fn observe<T>(
         (answer, ASKING.with(|asking| asking.refused.get()))
     };
     ASKING.scope(asking, observed).await
+}
+
+/// Returns who asks, if the request was authenticated.
+pub(super) fn principal() -> Option<Principal> {
+    let principal = ASKING.try_with(|asking| asking.principal.clone());
+    principal.ok().flatten()
+}
+
+/// Tells whether a session of `owner` is one of the caller's.
+pub(super) fn is_asked_by(owner: Option<&Principal>) -> bool {
+    let asked = ASKING.try_with(|asking| asking.principal.as_ref() == owner);
+    // rmcp's own tasks ask for nobody: they end sessions.
+    asked.unwrap_or(true)
 }
 
 /// Notes why the request is refused.

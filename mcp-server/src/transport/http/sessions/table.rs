@@ -6,7 +6,8 @@ use std::time::Duration;
 use rmcp::transport::streamable_http_server::session::SessionId;
 use tokio::time::Instant;
 
-use super::{SessionLimits, SessionsError};
+use super::{SessionLimits, SessionsError, asking};
+use crate::Principal;
 
 /// No session is ended for another before this age: a client must get to use what it opened,
 /// however many others open sessions.
@@ -21,6 +22,8 @@ pub(super) struct Table {
 }
 
 pub(super) struct Session {
+    /// Who sent `initialize`. To anybody else the session is unknown.
+    owner: Option<Principal>,
     opened: Instant,
     used: Instant,
     /// Whether anything followed `initialize`.
@@ -59,9 +62,11 @@ impl Table {
         self.reserved -= 1;
     }
 
+    /// Adds a session of the caller.
     pub(super) fn insert(&mut self, id: SessionId) {
         let now = Instant::now();
         let session = Session {
+            owner: asking::principal(),
             opened: now,
             used: now,
             ready: false,
@@ -72,8 +77,7 @@ impl Table {
 
     /// Starts the time of a session anew, if it is there: a request is about to use it.
     pub(super) fn touch(&mut self, id: &SessionId) -> bool {
-        let session = self.sessions.get_mut(id);
-        session.is_some_and(|session| {
+        self.find(id).is_some_and(|session| {
             session.used = Instant::now();
             true
         })
@@ -81,7 +85,7 @@ impl Table {
 
     /// Counts a request or stream of a session.
     pub(super) fn open(&mut self, id: &SessionId, initialize: bool) -> Result<(), SessionsError> {
-        let session = self.sessions.get_mut(id).ok_or(SessionsError::Gone)?;
+        let session = self.find(id).ok_or(SessionsError::Gone)?;
         session.open += 1;
         session.ready |= !initialize;
         Ok(())
@@ -97,7 +101,13 @@ impl Table {
 
     /// Removes a session, if it is there.
     pub(super) fn remove(&mut self, id: &SessionId) -> bool {
-        self.sessions.remove(id).is_some()
+        self.find(id).is_some() && self.sessions.remove(id).is_some()
+    }
+
+    /// Returns a session of the caller.
+    fn find(&mut self, id: &SessionId) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(id);
+        session.filter(|session| asking::is_asked_by(session.owner.as_ref()))
     }
 
     /// Removes and returns the sessions with nothing open for too long.
