@@ -23,7 +23,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -34,15 +33,12 @@ use tokio::time::sleep;
 
 pub(crate) use self::config::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 pub(crate) use self::edge::protect;
-use self::reply::{INVALID_REQUEST, rpc_error};
+use self::reply::{INVALID_REQUEST, rpc_error, try_later};
 pub(crate) use self::serve::{bind, serve};
 use self::sessions::Refused;
 pub(crate) use self::sessions::{SessionLimits, Sessions};
 pub(crate) use self::shutdown::Shutdown;
 use crate::Principal;
-
-/// When a client that found no free session may try again, in seconds.
-const RETRY_AFTER_SECS: u16 = 5;
 
 /// How long a handler has to end a subscription in order when the server is to stop, before the
 /// stream is cut.
@@ -100,19 +96,7 @@ async fn answer(State(shutdown): State<Shutdown>, request: Request, next: Next) 
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
     match refused {
-        Some(Refused::Full) => {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            let mut response = rpc_error(status, INVALID_REQUEST, "all sessions are busy");
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
-            response
-        }
-        Some(Refused::Gone) => rpc_error(
-            StatusCode::NOT_FOUND,
-            INVALID_REQUEST,
-            "the session has ended",
-        ),
+        Some(refused) => refusal(refused),
         None => match endless {
             Some(farewell) => response.map(|body| {
                 let stopped = async move {
@@ -123,6 +107,26 @@ async fn answer(State(shutdown): State<Shutdown>, request: Request, next: Next) 
             }),
             None => response,
         },
+    }
+}
+
+fn refusal(refused: Refused) -> Response {
+    let (status, message) = match refused {
+        Refused::Full => (StatusCode::SERVICE_UNAVAILABLE, "all sessions are busy"),
+        Refused::Gone => (StatusCode::NOT_FOUND, "the session has ended"),
+        Refused::IdInUse => (
+            StatusCode::BAD_REQUEST,
+            "the id is in use by a request of this session that is still running",
+        ),
+        Refused::Busy => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests of this session are running",
+        ),
+    };
+    let response = rpc_error(status, INVALID_REQUEST, message);
+    match refused {
+        Refused::Full | Refused::Busy => try_later(response),
+        Refused::Gone | Refused::IdInUse => response,
     }
 }
 

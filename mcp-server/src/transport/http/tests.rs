@@ -7,6 +7,7 @@ mod in_process;
 mod json;
 mod message;
 mod owner;
+mod running;
 mod session;
 mod stop;
 mod wire;
@@ -237,7 +238,11 @@ impl Server {
 
     /// Calls a tool in a session.
     fn call_in(&self, id: &str, tool: &str) -> reqwest::RequestBuilder {
-        let body = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
+        self.call_with_id(id, tool, &json!(8))
+    }
+
+    fn call_with_id(&self, id: &str, tool: &str, call: &Value) -> reqwest::RequestBuilder {
+        let body = json!({"jsonrpc": "2.0", "id": call, "method": "tools/call",
             "params": {"name": tool, "arguments": {}, "_meta": {"progressToken": "p"}}});
         self.in_session(self.post(body.to_string()), id)
     }

@@ -11,6 +11,10 @@ pub(in crate::transport::http) enum Refused {
     Full,
     /// There is no such session, or it is another caller's.
     Gone,
+    /// A request of the session with the same id is still running.
+    IdInUse,
+    /// Too many requests of the session are running.
+    Busy,
 }
 
 struct Asking {

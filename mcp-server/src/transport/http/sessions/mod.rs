@@ -15,8 +15,10 @@ mod table;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_server::SessionManager;
@@ -28,7 +30,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::asking::{Refused, observe};
-use self::table::Table;
+use self::table::{Table, Use};
 use crate::transport::SessionMark;
 
 /// How often abandoned sessions are looked for.
@@ -74,6 +76,10 @@ pub(crate) enum SessionsError {
     Full(usize),
     #[error("the session has ended")]
     Gone,
+    #[error("the id is in use by a request of this session that is still running")]
+    IdInUse,
+    #[error("all {0} requests that a session may have at once are running")]
+    Busy(usize),
     #[error(transparent)]
     Local(LocalSessionManagerError),
 }
@@ -155,11 +161,12 @@ impl Inner {
     }
 
     /// Counts a request or stream of a session until the guard is dropped.
-    fn open(self: &Arc<Self>, id: &SessionId, initialize: bool) -> Result<Open, SessionsError> {
-        self.table().open(id, initialize)?;
+    fn open(self: &Arc<Self>, id: &SessionId, usage: Use) -> Result<Open, SessionsError> {
+        self.table().open(id, &usage)?;
         Ok(Open {
             inner: Arc::clone(self),
             id: SessionId::clone(id),
+            usage,
         })
     }
 }
@@ -183,11 +190,12 @@ impl Drop for Reserved {
 struct Open {
     inner: Arc<Inner>,
     id: SessionId,
+    usage: Use,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.inner.table().close(&self.id);
+        self.inner.table().close(&self.id, &self.usage);
     }
 }
 
@@ -204,6 +212,8 @@ fn report<T>(result: Result<T, SessionsError>) -> Result<T, SessionsError> {
     match &result {
         Err(SessionsError::Full(_)) => asking::refuse(Refused::Full),
         Err(SessionsError::Gone) => asking::refuse(Refused::Gone),
+        Err(SessionsError::IdInUse) => asking::refuse(Refused::IdInUse),
+        Err(SessionsError::Busy(_)) => asking::refuse(Refused::Busy),
         _ => {}
     }
     result
@@ -222,12 +232,13 @@ impl From<LocalSessionManagerError> for SessionsError {
     }
 }
 
-/// Keeps `open` until the stream is dropped.
+/// Keeps `open` until the stream ends or is dropped.
 fn hold<S: Stream>(stream: S, open: Open) -> impl Stream<Item = S::Item> + use<S> {
-    stream.map(move |message| {
-        let _ = &open;
-        message
-    })
+    let mut open = Some(open);
+    stream.chain(poll_fn(move |_| {
+        drop(open.take());
+        Poll::Ready(None)
+    }))
 }
 
 impl SessionManager for Sessions {
@@ -247,7 +258,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
-        let _open = report(self.0.open(id, true))?;
+        let _open = report(self.0.open(id, Use::Initialize))?;
         let answer = self.0.manager.initialize_session(id, message).await;
         report(answer.map_err(Into::into))
     }
@@ -270,11 +281,13 @@ impl SessionManager for Sessions {
         id: &SessionId,
         mut message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, false))?;
+        let mut usage = Use::Other;
         if let ClientJsonRpcMessage::Request(request) = &mut message {
             let mark = SessionMark(SessionId::clone(id));
             request.request.extensions_mut().insert(mark);
+            usage = Use::Request(request.id.clone());
         }
+        let open = report(self.0.open(id, usage))?;
         let stream = self.0.manager.create_stream(id, message).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }
@@ -284,7 +297,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<(), Self::Error> {
-        let _open = report(self.0.open(id, false))?;
+        let _open = report(self.0.open(id, Use::Other))?;
         let accepted = self.0.manager.accept_message(id, message).await;
         report(accepted.map_err(Into::into))
     }
@@ -293,7 +306,7 @@ impl SessionManager for Sessions {
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, false))?;
+        let open = report(self.0.open(id, Use::Other))?;
         let stream = self.0.manager.create_standalone_stream(id).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }
@@ -303,7 +316,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, false))?;
+        let open = report(self.0.open(id, Use::Other))?;
         let stream = self.0.manager.resume(id, last_event_id).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }

@@ -1,8 +1,9 @@
 //! What is known of each session beside rmcp's worker, and which one ends when room is needed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use rmcp::model::RequestId;
 use rmcp::transport::streamable_http_server::session::SessionId;
 use tokio::time::Instant;
 
@@ -12,6 +13,9 @@ use crate::Principal;
 /// No session is ended for another before this age: a client must get to use what it opened,
 /// however many others open sessions.
 const PROTECTED_AGE: Duration = Duration::from_secs(10);
+
+/// Requests of one session at once.
+const MAX_RUNNING: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -30,6 +34,16 @@ pub(super) struct Session {
     ready: bool,
     /// Requests and streams under way.
     open: usize,
+    /// The requests among them. rmcp finds the stream for an answer by the request's id, so no two
+    /// may have the same.
+    running: HashSet<RequestId>,
+}
+
+/// What is under way in a session.
+pub(super) enum Use {
+    Initialize,
+    Request(RequestId),
+    Other,
 }
 
 impl Table {
@@ -71,6 +85,7 @@ impl Table {
             used: now,
             ready: false,
             open: 0,
+            running: HashSet::new(),
         };
         self.sessions.insert(id, session);
     }
@@ -84,16 +99,28 @@ impl Table {
     }
 
     /// Counts a request or stream of a session.
-    pub(super) fn open(&mut self, id: &SessionId, initialize: bool) -> Result<(), SessionsError> {
+    pub(super) fn open(&mut self, id: &SessionId, usage: &Use) -> Result<(), SessionsError> {
         let session = self.find(id).ok_or(SessionsError::Gone)?;
+        if let Use::Request(request) = usage {
+            if session.running.contains(request) {
+                return Err(SessionsError::IdInUse);
+            }
+            if session.running.len() >= MAX_RUNNING {
+                return Err(SessionsError::Busy(MAX_RUNNING));
+            }
+            session.running.insert(request.clone());
+        }
         session.open += 1;
-        session.ready |= !initialize;
+        session.ready |= !matches!(usage, Use::Initialize);
         Ok(())
     }
 
     /// Counts down what [`open`](Self::open) counted.
-    pub(super) fn close(&mut self, id: &SessionId) {
+    pub(super) fn close(&mut self, id: &SessionId, usage: &Use) {
         if let Some(session) = self.sessions.get_mut(id) {
+            if let Use::Request(request) = usage {
+                session.running.remove(request);
+            }
             session.open -= 1;
             session.used = Instant::now();
         }
