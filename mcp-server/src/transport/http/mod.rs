@@ -31,6 +31,7 @@ use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::time::sleep;
 
+use self::body::BodyLimits;
 pub(crate) use self::config::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 pub(crate) use self::edge::protect;
 use self::reply::{INVALID_REQUEST, rpc_error, try_later};
@@ -78,7 +79,7 @@ pub(crate) fn mcp_router<H: ServerHandler + Clone>(handler: H, options: HttpOpti
     }
     router
         .route_layer(middleware::from_fn_with_state(
-            edge.max_body_bytes(),
+            BodyLimits::new(edge.max_body_bytes()),
             body::check_message,
         ))
         .route_layer(middleware::from_fn_with_state(shutdown, answer))
