@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::in_process::InProcess;
-use super::{INITIALIZE, Setup};
+use super::{INITIALIZE, Setup, rpc_error};
 
 #[tokio::test]
 async fn a_session_answers_until_it_is_deleted() {
@@ -26,6 +26,21 @@ async fn a_session_answers_until_it_is_deleted() {
     );
     assert_eq!(server.listen(&id).send().await.unwrap().status(), 404);
     assert_eq!(server.delete(&id).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn two_session_ids_are_refused() {
+    let server = Setup::default().start().await;
+    let (first, second) = (server.open_session().await, server.open_session().await);
+    let call = server.call_in(&first, "any");
+    let refused = call.header("mcp-session-id", &second).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let reason = "the request has two Mcp-Session-Id headers";
+    assert_eq!(rpc_error(refused).await, (-32600, reason.to_owned()));
+    let deletion = server.delete(&first).header("mcp-session-id", &second);
+    assert_eq!(deletion.send().await.unwrap().status(), 400);
+    assert_eq!(server.sessions.len(), 2);
+    assert_eq!(server.calls(), 0);
 }
 
 /// Whether `id` is a random UUID: 122 bits.
