@@ -2,26 +2,51 @@
 
 use std::error::Error as StdError;
 use std::iter::successors;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use http_body_util::LengthLimitError;
+use http_body_util::{BodyExt, Full, LengthLimitError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::json;
-use super::reply::{INVALID_REQUEST, PARSE_ERROR, rpc_error};
+use super::reply::{INVALID_REQUEST, PARSE_ERROR, rpc_error, try_later};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Bodies that are being read, of all connections together: 64 MiB.
+const MAX_BUFFERED_BYTES: usize = 64 << 20;
+
+/// How much of the bodies of messages is read.
+#[derive(Clone, Debug)]
+pub(super) struct BodyLimits {
+    /// Of one body, in bytes.
+    max: usize,
+    /// A permit for each byte that may still be buffered.
+    room: Arc<Semaphore>,
+}
+
+impl BodyLimits {
+    /// Lets bodies of up to `max` bytes be read; the room for all is at least that of one.
+    pub(super) fn new(max: usize) -> Self {
+        let room = MAX_BUFFERED_BYTES.max(max).min(Semaphore::MAX_PERMITS);
+        Self {
+            max,
+            room: Arc::new(Semaphore::new(room)),
+        }
+    }
+}
+
 /// Reads the body of a POST and hands on the same bytes if they are a message.
 pub(super) async fn check_message(
-    State(max_bytes): State<usize>,
+    State(limits): State<BodyLimits>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -37,16 +62,19 @@ pub(super) async fn check_message(
         );
     }
     let (parts, body) = request.into_parts();
-    let bytes = match read(body, max_bytes).await {
-        Ok(bytes) => bytes,
+    let (bytes, room) = match read(body, &limits).await {
+        Ok(read) => read,
         Err(response) => return response,
     };
     if let Err(refusal) = json::check(&bytes) {
         return rpc_error(StatusCode::BAD_REQUEST, refusal.code, &refusal.message);
     }
-    let response = next
-        .run(Request::from_parts(parts, Body::from(bytes)))
-        .await;
+    // The room is free again when rmcp has parsed the bytes and drops the body.
+    let body = Full::new(bytes).map_frame(move |frame| {
+        let _ = &room;
+        frame
+    });
+    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
     // rmcp's answer to JSON that it cannot read; the media type was checked above.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         return rpc_error(
@@ -68,15 +96,23 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
         && !headers.contains_key(CONTENT_ENCODING)
 }
 
-async fn read(body: Body, max_bytes: usize) -> Result<Bytes, Response> {
-    let (status, code, message) = match timeout(BODY_TIMEOUT, to_bytes(body, max_bytes)).await {
-        Ok(Ok(bytes)) => return Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => (
+async fn read(
+    body: Body,
+    limits: &BodyLimits,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Response> {
+    let (status, code, message) = match timeout(BODY_TIMEOUT, collect(body, limits)).await {
+        Ok(Ok(read)) => return Ok(read),
+        Ok(Err(Unread::TooLarge)) => (
             StatusCode::PAYLOAD_TOO_LARGE,
             INVALID_REQUEST,
-            format!("the body is larger than {max_bytes} bytes"),
+            format!("the body is larger than {} bytes", limits.max),
         ),
-        Ok(Err(_)) => (
+        Ok(Err(Unread::NoRoom)) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let message = "too many messages are being received";
+            return Err(try_later(rpc_error(status, INVALID_REQUEST, message)));
+        }
+        Ok(Err(Unread::Broken)) => (
             StatusCode::BAD_REQUEST,
             PARSE_ERROR,
             "the body ends early".to_owned(),
@@ -90,7 +126,97 @@ async fn read(body: Body, max_bytes: usize) -> Result<Bytes, Response> {
     Err(rpc_error(status, code, &message))
 }
 
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    NoRoom,
+    Broken,
+}
+
+/// Reads a body, taking room for each piece as it comes: a length that is only announced takes
+/// none.
+async fn collect(
+    mut body: Body,
+    limits: &BodyLimits,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Unread> {
+    let mut bytes = Vec::new();
+    let mut room: Option<OwnedSemaphorePermit> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if is_too_large(&error) {
+                Unread::TooLarge
+            } else {
+                Unread::Broken
+            }
+        })?;
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        if piece.len() > limits.max - bytes.len() {
+            return Err(Unread::TooLarge);
+        }
+        let size = u32::try_from(piece.len()).map_err(|_| Unread::TooLarge)?;
+        let more = Arc::clone(&limits.room).try_acquire_many_owned(size);
+        let more = more.map_err(|_| Unread::NoRoom)?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok((bytes.into(), room))
+}
+
 fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
     let mut causes = successors(Some(error), |&error| error.source());
     causes.any(<dyn StdError>::is::<LengthLimitError>)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::{Body, Bytes};
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
+
+    use super::{BodyLimits, MAX_BUFFERED_BYTES, Unread, collect};
+
+    const MIB: usize = 1 << 20;
+
+    /// A body that comes in pieces of 1 MiB, and then waits for ever.
+    fn unfinished(pieces: usize) -> Body {
+        let pieces =
+            stream::iter(0..pieces).map(|_| Ok::<_, Infallible>(Bytes::from(vec![b'x'; MIB])));
+        Body::from_stream(pieces.chain(stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn bodies_of_64_mib_in_all_are_buffered_at_once() {
+        let limits = BodyLimits::new(4 * MIB);
+        let mut unread: Vec<_> = (0..16)
+            .map(|_| Box::pin(collect(unfinished(4), &limits)))
+            .collect();
+        for body in &mut unread {
+            assert!(body.as_mut().now_or_never().is_none());
+        }
+        let refused = collect(Body::from("x"), &limits).await;
+        assert!(matches!(refused, Err(Unread::NoRoom)));
+
+        unread.pop();
+        let (bytes, room) = collect(Body::from(vec![b'x'; 4 * MIB]), &limits)
+            .await
+            .ok()
+            .unwrap();
+        assert_eq!(bytes.len(), 4 * MIB);
+        assert!(collect(Body::from("x"), &limits).await.is_err());
+        drop((unread, room));
+        assert_eq!(limits.room.available_permits(), MAX_BUFFERED_BYTES);
+    }
+
+    #[tokio::test]
+    async fn one_body_may_be_as_large_as_its_limit_allows() {
+        let limits = BodyLimits::new(65 * MIB);
+        let read = collect(Body::from(vec![b'x'; 65 * MIB]), &limits).await;
+        assert!(read.is_ok());
+    }
 }

@@ -17,6 +17,13 @@ use super::reply::{INVALID_REQUEST, PARSE_ERROR, quote};
 /// message afterwards, stops here.
 const MAX_DEPTH: usize = 128;
 
+/// Elements and members of a message, at whatever depth. rmcp reads it into a tree, which for small
+/// values is many times the size of the body.
+const MAX_VALUES: usize = 100_000;
+
+/// The longest id of a request, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
 /// Up to so many names are compared one by one, which is faster than hashing them.
 const FEW_NAMES: usize = 8;
 
@@ -56,7 +63,9 @@ pub(in crate::transport) fn check(body: &[u8]) -> Result<(), Refusal> {
     let kind = Node::top(&findings)
         .deserialize(&mut reader)
         .and_then(|kind| reader.end().map(|()| kind));
-    let Findings { message, refusal } = findings.into_inner();
+    let Findings {
+        message, refusal, ..
+    } = findings.into_inner();
     match kind {
         Ok(Kind::Object) => message.check().map_err(Refusal::invalid),
         Ok(_) => Err(Refusal::invalid("a message must be an object")),
@@ -71,6 +80,7 @@ pub(in crate::transport) fn check(body: &[u8]) -> Result<(), Refusal> {
 #[derive(Default)]
 struct Findings {
     message: Message,
+    values: usize,
     refusal: Option<Refusal>,
 }
 
@@ -79,7 +89,10 @@ struct Findings {
 enum Kind {
     Null,
     Integer,
+    /// A string that can be an id.
     String,
+    /// A longer one, or one with control characters.
+    Text,
     /// The string `2.0`.
     Version,
     Object,
@@ -104,6 +117,19 @@ impl<'a> Node<'a> {
             return Err(self.refuse(format!("the message is nested {MAX_DEPTH} levels deep")));
         }
         Ok(Self { depth, ..self })
+    }
+
+    /// Counts an element or member.
+    fn count<E: de::Error>(self) -> Result<(), E> {
+        let values = {
+            let mut findings = self.findings.borrow_mut();
+            findings.values += 1;
+            findings.values
+        };
+        if values > MAX_VALUES {
+            return Err(self.refuse(format!("the message has more than {MAX_VALUES} values")));
+        }
+        Ok(())
     }
 
     /// Ends the reading.
@@ -151,8 +177,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
         Ok(if text == "2.0" {
             Kind::Version
-        } else {
+        } else if self.depth > 1 || is_id(text) {
+            // Deeper ones are not looked at.
             Kind::String
+        } else {
+            Kind::Text
         })
     }
 
@@ -161,7 +190,9 @@ impl<'de> Visitor<'de> for Node<'_> {
             return Err(self.refuse("batches are not supported"));
         }
         let child = self.child()?;
-        while items.next_element_seed(child)?.is_some() {}
+        while items.next_element_seed(child)?.is_some() {
+            self.count()?;
+        }
         Ok(Kind::Other)
     }
 
@@ -169,6 +200,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         let child = self.child()?;
         let mut names = Names::default();
         while let Some(name) = members.next_key_seed(Name)? {
+            self.count()?;
             let kind = members.next_value_seed(child)?;
             if self.depth == 0 {
                 self.findings.borrow_mut().message.note(&name, kind);
@@ -206,7 +238,7 @@ impl Message {
             return Err("`jsonrpc` must be \"2.0\"");
         }
         match self.method {
-            Some(Kind::String | Kind::Version) => {}
+            Some(Kind::String | Kind::Text | Kind::Version) => {}
             Some(_) => return Err("`method` must be a string"),
             None if self.answer => {}
             None => return Err("a message needs `method`, `result` or `error`"),
@@ -215,9 +247,15 @@ impl Message {
             None | Some(Kind::Integer | Kind::String | Kind::Version) => Ok(()),
             // An error that belongs to no request has a null id.
             Some(Kind::Null) if self.method.is_none() => Ok(()),
+            Some(Kind::Text) => Err("`id` must have at most 256 bytes and no control characters"),
             Some(_) => Err("`id` must be a string or a 64-bit integer"),
         }
     }
+}
+
+/// Ids are kept and logged.
+fn is_id(text: &str) -> bool {
+    text.len() <= MAX_ID_BYTES && !text.contains(char::is_control)
 }
 
 /// The names of one object so far.

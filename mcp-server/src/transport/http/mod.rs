@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! serve (connections) - protect (Host, Origin, CORS, size) - routes
-//!                                            /mcp: answer (503, 404, stop) - check_message - rmcp
+//!                                            /mcp: answer (status, stop) - check_message - rmcp
 //! ```
 
+mod answer;
 mod body;
 mod config;
 mod edge;
@@ -18,34 +19,18 @@ mod shutdown;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use futures_util::StreamExt;
+use axum::{Router, middleware};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::time::sleep;
 
+use self::answer::answer;
+use self::body::BodyLimits;
 pub(crate) use self::config::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 pub(crate) use self::edge::protect;
-use self::reply::{INVALID_REQUEST, rpc_error};
 pub(crate) use self::serve::{bind, serve};
-use self::sessions::Missing;
 pub(crate) use self::sessions::{SessionLimits, Sessions};
 pub(crate) use self::shutdown::Shutdown;
-
-/// When a client that found no free session may try again, in seconds.
-const RETRY_AFTER_SECS: u16 = 5;
-
-/// How long a handler has to end a subscription in order when the server is to stop, before the
-/// stream is cut.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What [`mcp_router`] needs beside the handler.
 #[derive(Clone, Debug)]
@@ -81,58 +66,8 @@ pub(crate) fn mcp_router<H: ServerHandler + Clone>(handler: H, options: HttpOpti
     }
     router
         .route_layer(middleware::from_fn_with_state(
-            edge.max_body_bytes(),
+            BodyLimits::new(edge.max_body_bytes()),
             body::check_message,
         ))
         .route_layer(middleware::from_fn_with_state(shutdown, answer))
-}
-
-/// Gives rmcp's answers the status they lack, and ends streams that never end by themselves when
-/// the server is to stop.
-async fn answer(State(shutdown): State<Shutdown>, request: Request, next: Next) -> Response {
-    let endless = endless(request.method(), request.headers());
-    let delete = request.method() == Method::DELETE;
-    let (mut response, missing) = sessions::observe(next.run(request)).await;
-    if delete && response.status() == StatusCode::ACCEPTED {
-        // The session has ended by now. Python's SDK takes 202 for a failure.
-        *response.status_mut() = StatusCode::NO_CONTENT;
-    }
-    match missing {
-        Some(Missing::Full) => {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            let mut response = rpc_error(status, INVALID_REQUEST, "all sessions are busy");
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
-            response
-        }
-        Some(Missing::Gone) => rpc_error(
-            StatusCode::NOT_FOUND,
-            INVALID_REQUEST,
-            "the session has ended",
-        ),
-        None => match endless {
-            Some(farewell) => response.map(|body| {
-                let stopped = async move {
-                    shutdown.requested().cancelled().await;
-                    sleep(farewell).await;
-                };
-                Body::from_stream(body.into_data_stream().take_until(stopped))
-            }),
-            None => response,
-        },
-    }
-}
-
-/// Returns how long the answer may last after the server is to stop, if it is a stream of whatever
-/// happens. The stream of one request, resumed by an event id of the form `index/request`, is not:
-/// it ends with its answer.
-fn endless(method: &Method, headers: &HeaderMap) -> Option<Duration> {
-    let header = |name| headers.get(name).map(HeaderValue::as_bytes);
-    if method == Method::GET {
-        let one_request = header("last-event-id").is_some_and(|id| id.contains(&b'/'));
-        return (!one_request).then_some(Duration::ZERO);
-    }
-    // rmcp refuses a header that differs from the message.
-    (header("mcp-method") == Some(b"subscriptions/listen")).then_some(FAREWELL)
 }

@@ -1,7 +1,7 @@
 //! The answers that are given before a message reaches the server.
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ pub(super) const PARSE_ERROR: i32 = -32700;
 /// JSON-RPC: the body is JSON and no valid message.
 pub(super) const INVALID_REQUEST: i32 = -32600;
 
+/// When a client that found no room may try again, in seconds.
+const RETRY_AFTER_SECS: u16 = 5;
+
 /// The longest piece of a client's text that is repeated to it or logged, in characters.
 const MAX_QUOTED_CHARS: usize = 100;
 
@@ -21,6 +24,13 @@ pub(super) fn rpc_error(status: StatusCode, code: i32, message: &str) -> Respons
         status,
         &json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}}),
     )
+}
+
+/// Tells the client when to try again.
+pub(super) fn try_later(mut response: Response) -> Response {
+    let seconds = HeaderValue::from(RETRY_AFTER_SECS);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
 }
 
 /// Answers with an error on a route that does not speak JSON-RPC.

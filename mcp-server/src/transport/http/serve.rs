@@ -31,6 +31,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// up its session.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Connections at once; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+
 /// The largest request line with headers, in bytes; more is answered with 431.
 const MAX_HEADER_BYTES: usize = 32 << 10;
 
@@ -68,12 +71,23 @@ pub(crate) async fn bind(host: &str, port: u16) -> Result<TcpListener> {
     Err(unusable(failure))
 }
 
-/// Serves `router` until a shutdown is requested.
+/// Serves `router` until a shutdown is requested, on at most 4,096 connections at once.
 ///
 /// Then no connection is accepted any more, idle ones are closed, streams without an end are ended
 /// (see [`mcp_router`](super::mcp_router)), and the requests under way may finish for at most
 /// `grace`. When it returns, `shutdown` is finished and all connections are closed.
 pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: &Shutdown,
+    grace: Duration,
+) {
+    serve_at_most(MAX_CONNECTIONS, listener, router, shutdown, grace).await;
+}
+
+/// Is [`serve`] with another bound on the connections.
+pub(super) async fn serve_at_most(
+    max: usize,
     listener: TcpListener,
     router: Router,
     shutdown: &Shutdown,
@@ -91,7 +105,7 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             () = shutdown.requested().cancelled() => break,
-            (stream, _) = Listener::accept(&mut listener) => {
+            (stream, _) = Listener::accept(&mut listener), if connections.len() < max => {
                 let stop = shutdown.requested().clone();
                 connections.spawn(connection(stream, service.clone(), stop));
             }

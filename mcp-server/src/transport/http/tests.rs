@@ -2,8 +2,12 @@
 //! normalise.
 
 mod edge;
+mod evict;
+mod in_process;
 mod json;
 mod message;
+mod owner;
+mod running;
 mod session;
 mod stop;
 mod wire;
@@ -26,6 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
+use super::serve::serve_at_most;
 use super::{
     DEFAULT_MAX_BODY_BYTES, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown, bind,
     mcp_router, protect,
@@ -104,6 +109,7 @@ struct Setup {
     max_body_bytes: usize,
     path: &'static str,
     limits: SessionLimits,
+    max_connections: usize,
     grace: Duration,
 }
 
@@ -116,6 +122,7 @@ impl Default for Setup {
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             path: "/mcp",
             limits: SessionLimits::default(),
+            max_connections: 4096,
             grace: Duration::from_secs(5),
         }
     }
@@ -159,9 +166,9 @@ impl Setup {
         let listener = bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = shutdown.clone();
-        let grace = self.grace;
+        let (max, grace) = (self.max_connections, self.grace);
         let serving =
-            tokio::spawn(async move { super::serve(listener, router, &stop, grace).await });
+            tokio::spawn(async move { serve_at_most(max, listener, router, &stop, grace).await });
         Server {
             address,
             handler,
@@ -234,7 +241,11 @@ impl Server {
 
     /// Calls a tool in a session.
     fn call_in(&self, id: &str, tool: &str) -> reqwest::RequestBuilder {
-        let body = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
+        self.call_with_id(id, tool, &json!(8))
+    }
+
+    fn call_with_id(&self, id: &str, tool: &str, call: &Value) -> reqwest::RequestBuilder {
+        let body = json!({"jsonrpc": "2.0", "id": call, "method": "tools/call",
             "params": {"name": tool, "arguments": {}, "_meta": {"progressToken": "p"}}});
         self.in_session(self.post(body.to_string()), id)
     }

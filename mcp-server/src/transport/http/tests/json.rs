@@ -200,3 +200,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_has_at_most_100_000_values() {
+    // Its own four members count.
+    let numbers = |count: usize| message(&format!("[{}0]", "0,".repeat(count - 1)));
+    assert_eq!(check(numbers(99_996).as_bytes()), Ok(()));
+    assert_eq!(code(&numbers(99_997)), INVALID_REQUEST);
+    let reason = reason(&numbers(99_997));
+    assert_eq!(reason, "the message has more than 100000 values");
+
+    let members: Vec<_> = (0..99_997).map(|n| format!("\"{n}\":0")).collect();
+    let object = |members: &[String]| message(&format!("{{{}}}", members.join(",")));
+    assert_eq!(check(object(&members[1..]).as_bytes()), Ok(()));
+    assert_eq!(code(&object(&members)), INVALID_REQUEST);
+}
+
+#[test]
+fn an_id_has_at_most_256_bytes_and_no_control_characters() {
+    let with_id = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"m"}}"#);
+    assert_eq!(check(with_id(&"x".repeat(256)).as_bytes()), Ok(()));
+    for id in [
+        "x".repeat(257),
+        "é".repeat(129),
+        r"a\nb".into(),
+        "\u{85}".into(),
+    ] {
+        assert_eq!(
+            reason(&with_id(&id)),
+            "`id` must have at most 256 bytes and no control characters"
+        );
+    }
+    // What is no id may be long and have lines.
+    let method = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{}\n"}}"#,
+        "m".repeat(300)
+    );
+    assert_eq!(check(method.as_bytes()), Ok(()));
+}

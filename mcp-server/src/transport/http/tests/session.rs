@@ -2,23 +2,13 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response};
+use axum::body::Body;
+use axum::http::Request;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use super::{INITIALIZE, INITIALIZED, SessionLimits, Setup, rpc_error};
-
-fn at_most(max: usize) -> Setup {
-    Setup {
-        limits: SessionLimits {
-            max,
-            ..SessionLimits::default()
-        },
-        ..Setup::default()
-    }
-}
+use super::in_process::InProcess;
+use super::{INITIALIZE, Setup, rpc_error};
 
 #[tokio::test]
 async fn a_session_answers_until_it_is_deleted() {
@@ -36,6 +26,21 @@ async fn a_session_answers_until_it_is_deleted() {
     );
     assert_eq!(server.listen(&id).send().await.unwrap().status(), 404);
     assert_eq!(server.delete(&id).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn two_session_ids_are_refused() {
+    let server = Setup::default().start().await;
+    let (first, second) = (server.open_session().await, server.open_session().await);
+    let call = server.call_in(&first, "any");
+    let refused = call.header("mcp-session-id", &second).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let reason = "the request has two Mcp-Session-Id headers";
+    assert_eq!(rpc_error(refused).await, (-32600, reason.to_owned()));
+    let deletion = server.delete(&first).header("mcp-session-id", &second);
+    assert_eq!(deletion.send().await.unwrap().status(), 400);
+    assert_eq!(server.sessions.len(), 2);
+    assert_eq!(server.calls(), 0);
 }
 
 /// Whether `id` is a random UUID: 122 bits.
@@ -69,84 +74,6 @@ async fn an_initialize_that_fails_leaves_no_session() {
 }
 
 #[tokio::test]
-async fn room_is_made_by_ending_the_session_idle_longest() {
-    let server = at_most(2).start().await;
-    let first = server.open_session().await;
-    let second = server.open_session().await;
-    server
-        .call_in(&first, "any")
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    let third = server.open_session().await;
-    assert_eq!(server.sessions.len(), 2);
-    assert_eq!(
-        server
-            .call_in(&second, "any")
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        404
-    );
-    for id in [first, third] {
-        assert_eq!(
-            server.call_in(&id, "any").send().await.unwrap().status(),
-            200
-        );
-    }
-}
-
-#[tokio::test]
-async fn opening_sessions_alone_drives_no_client_out() {
-    let server = at_most(2).start().await;
-    let client = server.open_session().await;
-    for _ in 0..10 {
-        assert_eq!(server.post(INITIALIZE).send().await.unwrap().status(), 200);
-    }
-    assert_eq!(server.sessions.len(), 2);
-    assert_eq!(
-        server
-            .call_in(&client, "any")
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
-}
-
-#[tokio::test]
-async fn when_all_sessions_are_busy_a_client_is_told_to_come_back() {
-    let server = at_most(2).start().await;
-    let (first, second) = (server.open_session().await, server.open_session().await);
-    let stream = server.listen(&first).send().await.unwrap();
-    let call = server.call_in(&second, "wait").send().await.unwrap();
-
-    let refused = server.post(INITIALIZE).send().await.unwrap();
-    assert_eq!(refused.status(), 503);
-    assert_eq!(refused.headers()["retry-after"], "5");
-    assert_eq!(
-        rpc_error(refused).await,
-        (-32600, "all sessions are busy".to_owned())
-    );
-
-    server.handler.permits.add_permits(1);
-    assert!(call.text().await.unwrap().contains("done"));
-    while server.post(INITIALIZE).send().await.unwrap().status() != 200 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(
-        server.call_in(&first, "any").send().await.unwrap().status(),
-        200
-    );
-    drop(stream);
-}
-
-#[tokio::test]
 async fn a_stalled_session_does_not_delay_others() {
     let server = Setup::default().start().await;
     let (stalled, other) = (server.open_session().await, server.open_session().await);
@@ -175,45 +102,6 @@ async fn a_stalled_session_does_not_delay_others() {
             .await
             .is_ok_and(|events| events.contains("done"))
     );
-}
-
-/// A client inside the process, so that time can be stepped.
-struct InProcess(Router);
-
-impl InProcess {
-    async fn post(&self, body: &str, session: Option<&str>) -> Response<Body> {
-        let mut request = Request::post("/mcp")
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .header("accept", "application/json, text/event-stream");
-        if let Some(id) = session {
-            request = request.header("mcp-session-id", id);
-        }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
-        self.0.clone().oneshot(request).await.unwrap()
-    }
-
-    async fn initialize(&self) -> String {
-        let response = self.post(INITIALIZE, None).await;
-        assert_eq!(response.status(), 200);
-        let id = response.headers()["mcp-session-id"]
-            .to_str()
-            .unwrap()
-            .to_owned();
-        to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        id
-    }
-
-    async fn open(&self) -> String {
-        let id = self.initialize().await;
-        assert_eq!(self.post(INITIALIZED, Some(&id)).await.status(), 202);
-        id
-    }
-
-    async fn ping(&self, id: &str) -> Response<Body> {
-        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-        self.post(ping, Some(id)).await
-    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -181,3 +181,25 @@ async fn an_ipv6_host_may_stand_in_brackets() {
         Err(error) => assert!(matches!(error, Error::Listen { .. }), "{error:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_connection_above_the_bound_waits_until_another_is_closed() {
+    let setup = Setup {
+        max_connections: 1,
+        ..Setup::default()
+    };
+    let server = setup.start().await;
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut answer = [0; 12];
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(request).await.unwrap();
+    first.read_exact(&mut answer).await.unwrap();
+
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(request).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(200), second.read(&mut answer)).await;
+    assert!(early.is_err(), "answered although the bound is reached");
+    drop(first);
+    second.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}

@@ -10,12 +10,15 @@
 //! resumption, then the worker of its own session waits until [`serve`](super::serve()) cuts the
 //! connection.
 
-use std::cell::Cell;
-use std::collections::HashMap;
+mod asking;
+mod table;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_server::SessionManager;
@@ -23,9 +26,11 @@ use rmcp::transport::streamable_http_server::session::local::{
     LocalSessionManager, LocalSessionManagerError, SessionError, SessionTransport,
 };
 use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::asking::{Refused, observe};
+use self::table::{Table, Use};
 use crate::transport::SessionMark;
 
 /// How often abandoned sessions are looked for.
@@ -64,21 +69,6 @@ struct Inner {
     table: Mutex<Table>,
 }
 
-#[derive(Default)]
-struct Table {
-    sessions: HashMap<SessionId, Session>,
-    /// Places taken by sessions that rmcp is about to create.
-    reserved: usize,
-    sweeping: bool,
-}
-
-struct Session {
-    open: usize,
-    used: Instant,
-    /// Whether anything followed `initialize`.
-    ready: bool,
-}
-
 /// Why a request found no session.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionsError {
@@ -86,6 +76,10 @@ pub(crate) enum SessionsError {
     Full(usize),
     #[error("the session has ended")]
     Gone,
+    #[error("the id is in use by a request of this session that is still running")]
+    IdInUse,
+    #[error("all {0} requests that a session may have at once are running")]
+    Busy(usize),
     #[error(transparent)]
     Local(LocalSessionManagerError),
 }
@@ -109,7 +103,7 @@ impl Sessions {
     /// Returns the number of sessions.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.table().sessions.len()
+        self.0.table().len()
     }
 
     fn start_sweeping(&self) {
@@ -141,23 +135,7 @@ impl Inner {
     }
 
     fn close_abandoned(self: &Arc<Self>) {
-        let now = Instant::now();
-        let expired: Vec<SessionId> = {
-            let mut table = self.table();
-            let expired = |_: &SessionId, session: &mut Session| {
-                let limit = if session.ready {
-                    self.limits.idle
-                } else {
-                    self.limits.init
-                };
-                session.open == 0 && now.duration_since(session.used) >= limit
-            };
-            table
-                .sessions
-                .extract_if(expired)
-                .map(|(id, _)| id)
-                .collect()
-        };
+        let expired = self.table().remove_abandoned(&self.limits);
         for id in expired {
             self.close_worker(id);
         }
@@ -173,28 +151,9 @@ impl Inner {
         });
     }
 
-    /// Takes a place for a new session, if need be that of the session idle longest; one that
-    /// nothing followed goes first, so that opening sessions alone drives no client out.
+    /// Takes a place for a new session, if need be that of an idle one.
     fn reserve(self: &Arc<Self>) -> Result<Reserved, SessionsError> {
-        let evicted = {
-            let mut table = self.table();
-            let evicted = if table.sessions.len() + table.reserved >= self.limits.max {
-                let idle = table
-                    .sessions
-                    .iter()
-                    .filter(|(_, session)| session.open == 0);
-                let oldest = idle.min_by_key(|(_, session)| (session.ready, session.used));
-                let Some(id) = oldest.map(|(id, _)| SessionId::clone(id)) else {
-                    return Err(SessionsError::Full(self.limits.max));
-                };
-                table.sessions.remove(&id);
-                Some(id)
-            } else {
-                None
-            };
-            table.reserved += 1;
-            evicted
-        };
+        let evicted = self.table().reserve(self.limits.max)?;
         if let Some(id) = evicted {
             self.close_worker(id);
         }
@@ -202,14 +161,12 @@ impl Inner {
     }
 
     /// Counts a request or stream of a session until the guard is dropped.
-    fn open(self: &Arc<Self>, id: &SessionId, initialize: bool) -> Result<Open, SessionsError> {
-        let mut table = self.table();
-        let session = table.sessions.get_mut(id).ok_or(SessionsError::Gone)?;
-        session.open += 1;
-        session.ready |= !initialize;
+    fn open(self: &Arc<Self>, id: &SessionId, usage: Use) -> Result<Open, SessionsError> {
+        self.table().open(id, &usage)?;
         Ok(Open {
             inner: Arc::clone(self),
             id: SessionId::clone(id),
+            usage,
         })
     }
 }
@@ -219,18 +176,13 @@ struct Reserved(Arc<Inner>);
 
 impl Reserved {
     fn fill(self, id: SessionId) {
-        let session = Session {
-            open: 0,
-            used: Instant::now(),
-            ready: false,
-        };
-        self.0.table().sessions.insert(id, session);
+        self.0.table().insert(id);
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.0.table().reserved -= 1;
+        self.0.table().release();
     }
 }
 
@@ -238,14 +190,12 @@ impl Drop for Reserved {
 struct Open {
     inner: Arc<Inner>,
     id: SessionId,
+    usage: Use,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(session) = self.inner.table().sessions.get_mut(&self.id) {
-            session.open -= 1;
-            session.used = Instant::now();
-        }
+        self.inner.table().close(&self.id, &self.usage);
     }
 }
 
@@ -253,39 +203,19 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("limits", &self.limits)
-            .field("sessions", &self.table().sessions.len())
+            .field("sessions", &self.table().len())
             .finish_non_exhaustive()
     }
 }
 
-/// What rmcp has no status for, set while it answers a request: 503 and 404.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    Full,
-    Gone,
-}
-
-tokio::task_local! {
-    static MISSING: Cell<Option<Missing>>;
-}
-
-/// Runs `answer` and returns whether it lacked a session.
-pub(super) async fn observe<T>(answer: impl Future<Output = T>) -> (T, Option<Missing>) {
-    let observed = async {
-        let answer = answer.await;
-        (answer, MISSING.with(Cell::get))
-    };
-    MISSING.scope(Cell::new(None), observed).await
-}
-
 fn report<T>(result: Result<T, SessionsError>) -> Result<T, SessionsError> {
-    let missing = match &result {
-        Err(SessionsError::Full(_)) => Missing::Full,
-        Err(SessionsError::Gone) => Missing::Gone,
-        _ => return result,
-    };
-    // rmcp's own tasks also close sessions, where nobody observes.
-    let _ = MISSING.try_with(|cell| cell.set(Some(missing)));
+    match &result {
+        Err(SessionsError::Full(_)) => asking::refuse(Refused::Full),
+        Err(SessionsError::Gone) => asking::refuse(Refused::Gone),
+        Err(SessionsError::IdInUse) => asking::refuse(Refused::IdInUse),
+        Err(SessionsError::Busy(_)) => asking::refuse(Refused::Busy),
+        _ => {}
+    }
     result
 }
 
@@ -302,12 +232,13 @@ impl From<LocalSessionManagerError> for SessionsError {
     }
 }
 
-/// Keeps `open` until the stream is dropped.
+/// Keeps `open` until the stream ends or is dropped.
 fn hold<S: Stream>(stream: S, open: Open) -> impl Stream<Item = S::Item> + use<S> {
-    stream.map(move |message| {
-        let _ = &open;
-        message
-    })
+    let mut open = Some(open);
+    stream.chain(poll_fn(move |_| {
+        drop(open.take());
+        Poll::Ready(None)
+    }))
 }
 
 impl SessionManager for Sessions {
@@ -327,22 +258,17 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
-        let _open = self.0.open(id, true)?;
-        Ok(self.0.manager.initialize_session(id, message).await?)
+        let _open = report(self.0.open(id, Use::Initialize))?;
+        let answer = self.0.manager.initialize_session(id, message).await;
+        report(answer.map_err(Into::into))
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        let mut table = self.0.table();
-        let session = table.sessions.get_mut(id);
-        Ok(session.is_some_and(|session| {
-            // The request that asks will use it.
-            session.used = Instant::now();
-            true
-        }))
+        Ok(self.0.table().touch(id))
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
-        if self.0.table().sessions.remove(id).is_none() {
+        if !self.0.table().remove(id) {
             let _ = report::<()>(Err(SessionsError::Gone));
             return Ok(());
         }
@@ -355,11 +281,13 @@ impl SessionManager for Sessions {
         id: &SessionId,
         mut message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, false))?;
+        let mut usage = Use::Other;
         if let ClientJsonRpcMessage::Request(request) = &mut message {
             let mark = SessionMark(SessionId::clone(id));
             request.request.extensions_mut().insert(mark);
+            usage = Use::Request(request.id.clone());
         }
+        let open = report(self.0.open(id, usage))?;
         let stream = self.0.manager.create_stream(id, message).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }
@@ -369,21 +297,16 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<(), Self::Error> {
-        let _open = report(self.0.open(id, false))?;
-        report(
-            self.0
-                .manager
-                .accept_message(id, message)
-                .await
-                .map_err(Into::into),
-        )
+        let _open = report(self.0.open(id, Use::Other))?;
+        let accepted = self.0.manager.accept_message(id, message).await;
+        report(accepted.map_err(Into::into))
     }
 
     async fn create_standalone_stream(
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, false))?;
+        let open = report(self.0.open(id, Use::Other))?;
         let stream = self.0.manager.create_standalone_stream(id).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }
@@ -393,7 +316,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, false))?;
+        let open = report(self.0.open(id, Use::Other))?;
         let stream = self.0.manager.resume(id, last_event_id).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }

@@ -1,0 +1,124 @@
+//! What rmcp's answers lack: the status, and an end when the server is to stop.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::StreamExt;
+use tokio::time::sleep;
+
+use super::edge::MCP_SESSION_ID;
+use super::reply::{INVALID_REQUEST, rpc_error, try_later};
+use super::sessions::{self, Refused};
+use super::shutdown::Shutdown;
+use crate::Principal;
+
+/// How long a handler has to end a subscription in order when the server is to stop, before the
+/// stream is cut.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Gives rmcp's answers the status they lack, and ends streams that never end by themselves when
+/// the server is to stop.
+pub(super) async fn answer(
+    State(shutdown): State<Shutdown>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut sessions = request.headers().get_all(MCP_SESSION_ID).iter();
+    if sessions.next().is_some() && sessions.next().is_some() {
+        let message = "the request has two Mcp-Session-Id headers";
+        return rpc_error(StatusCode::BAD_REQUEST, INVALID_REQUEST, message);
+    }
+    let endless = endless(request.method(), request.headers());
+    let principal = request.extensions().get::<Principal>().cloned();
+    let delete = request.method() == Method::DELETE;
+    let (mut response, refused) = sessions::observe(principal, next.run(request)).await;
+    if delete && response.status() == StatusCode::ACCEPTED {
+        // The session has ended by now. Python's SDK takes 202 for a failure.
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    match refused {
+        Some(refused) => refusal(refused),
+        None => match endless {
+            Some(farewell) => response.map(|body| {
+                let stopped = async move {
+                    shutdown.requested().cancelled().await;
+                    sleep(farewell).await;
+                };
+                Body::from_stream(body.into_data_stream().take_until(stopped))
+            }),
+            None => response,
+        },
+    }
+}
+
+fn refusal(refused: Refused) -> Response {
+    let (status, message) = match refused {
+        Refused::Full => (StatusCode::SERVICE_UNAVAILABLE, "all sessions are busy"),
+        Refused::Gone => (StatusCode::NOT_FOUND, "the session has ended"),
+        Refused::IdInUse => (
+            StatusCode::BAD_REQUEST,
+            "the id is in use by a request of this session that is still running",
+        ),
+        Refused::Busy => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests of this session are running",
+        ),
+    };
+    let response = rpc_error(status, INVALID_REQUEST, message);
+    match refused {
+        Refused::Full | Refused::Busy => try_later(response),
+        Refused::Gone | Refused::IdInUse => response,
+    }
+}
+
+/// Returns how long the answer may last after the server is to stop, if it is a stream of whatever
+/// happens. The stream of one request, resumed by an event id of the form `index/request`, is not:
+/// it ends with its answer.
+fn endless(method: &Method, headers: &HeaderMap) -> Option<Duration> {
+    let header = |name| headers.get(name).map(HeaderValue::as_bytes);
+    if method == Method::GET {
+        let one_request = header("last-event-id").is_some_and(|id| id.contains(&b'/'));
+        return (!one_request).then_some(Duration::ZERO);
+    }
+    // rmcp refuses a header that differs from the message, but in sessions it does not look.
+    let subscription = header("mcp-method") == Some(b"subscriptions/listen")
+        && !headers.contains_key(MCP_SESSION_ID);
+    subscription.then_some(FAREWELL)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::{HeaderMap, HeaderValue, Method};
+
+    use super::{FAREWELL, endless};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_request_of_a_session_cannot_claim_to_be_a_subscription() {
+        let listen = ("mcp-method", "subscriptions/listen");
+        assert_eq!(endless(&Method::POST, &headers(&[listen])), Some(FAREWELL));
+        let in_session = headers(&[listen, ("mcp-session-id", "id")]);
+        assert_eq!(endless(&Method::POST, &in_session), None);
+    }
+
+    #[test]
+    fn the_stream_of_a_session_is_endless_and_that_of_a_request_is_not() {
+        let none = HeaderMap::new();
+        assert_eq!(endless(&Method::POST, &none), None);
+        assert_eq!(endless(&Method::GET, &none), Some(Duration::ZERO));
+        let resumed = headers(&[("last-event-id", "1/2")]);
+        assert_eq!(endless(&Method::GET, &resumed), None);
+    }
+}
