@@ -78,7 +78,7 @@ pub enum Error {
     Decrypt(DecryptKind),
 
     /// A stored record that cannot be read. It counts as present: overwrite or delete it.
-    #[error("a stored record is corrupted: {reason}")]
+    #[error("stored data is corrupted: {reason}")]
     #[allow(missing_docs, reason = "the variant's line says it")]
     Corrupted {
         reason: &'static str,
