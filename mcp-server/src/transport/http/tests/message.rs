@@ -156,3 +156,70 @@ async fn a_client_that_sends_far_too_much_still_reads_the_refusal() {
     let response = server.post("x".repeat(20 << 20)).send().await.unwrap();
     assert_eq!(response.status(), 413);
 }
+
+#[tokio::test]
+async fn a_client_may_leave_the_media_type_to_the_server() {
+    let server = Setup::default().start().await;
+    let client = reqwest::Client::new();
+    // reqwest sends `*/*` by itself.
+    for accept in [None, Some("application/json, text/plain, */*;q=0.8")] {
+        let mut request = client
+            .post(server.url("/mcp"))
+            .header("content-type", "application/json")
+            .body(INITIALIZE);
+        if let Some(accept) = accept {
+            request = request.header("accept", accept);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 200, "{accept:?}");
+    }
+    let id = server.open_session().await;
+    let stream = server.in_session(client.get(server.url("/mcp")), &id);
+    assert_eq!(stream.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_media_type_that_cannot_be_had_is_refused() {
+    let server = Setup::default().start().await;
+    let request = reqwest::Client::new()
+        .post(server.url("/mcp"))
+        .header("accept", "text/html")
+        .header("content-type", "application/json")
+        .body(INITIALIZE);
+    let refused = request.send().await.unwrap();
+    assert_eq!(refused.status(), 406);
+    assert_eq!(refused.headers()["content-type"], "application/json");
+    let (code, message) = rpc_error(refused).await;
+    assert_eq!(code, -32600);
+    assert!(message.starts_with("Not Acceptable"), "{message}");
+}
+
+#[tokio::test]
+async fn refusals_of_every_kind_are_json_rpc_errors() {
+    let server = Setup::default().start().await;
+    let client = reqwest::Client::new();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let url = server.url("/mcp");
+    for (request, status, reason) in [
+        (server.post(ping), 400, "Session ID is required"),
+        (client.delete(&url), 400, "Session ID is required"),
+        (server.call_in("unknown", "any"), 404, "Session not found"),
+        (server.listen("unknown"), 404, "Session not found"),
+        (client.put(&url), 405, "Method Not Allowed"),
+        (
+            server.post(INITIALIZE).header("mcp-protocol-version", "1"),
+            400,
+            "",
+        ),
+    ] {
+        let refused = request.send().await.unwrap();
+        assert_eq!(refused.status(), status, "{reason}");
+        assert_eq!(refused.headers()["content-type"], "application/json");
+        if status == 405 {
+            assert_eq!(refused.headers()["allow"], "GET, POST, DELETE");
+        }
+        let body: serde_json::Value = refused.json().await.unwrap();
+        assert!(body["error"]["code"].is_i64(), "{body}");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(reason), "{message}");
+    }
+}
