@@ -1,5 +1,11 @@
 //! What a message to the MCP path must be.
 
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::Request;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Duration, Instant, interval};
+use tower::ServiceExt as _;
+
 use super::{INITIALIZE, Server, Setup, rpc_error};
 
 const MAX: usize = 64 << 10;
@@ -222,4 +228,35 @@ async fn refusals_of_every_kind_are_json_rpc_errors() {
         let message = body["error"]["message"].as_str().unwrap();
         assert!(message.contains(reason), "{message}");
     }
+}
+
+/// Sends one byte a second to `path`, and returns the status and body of the answer.
+async fn drip(path: &str) -> (u16, String) {
+    let (router, ..) = Setup::default().router();
+    let bytes = stream::unfold(interval(Duration::from_secs(1)), async |mut ticks| {
+        ticks.tick().await;
+        Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ticks))
+    });
+    let request = Request::post(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(Body::from_stream(bytes.boxed()))
+        .unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_cut_after_a_minute_on_every_route() {
+    let begin = Instant::now();
+    let (status, body) = drip("/mcp").await;
+    assert_eq!(status, 408);
+    assert!(body.contains("the body took longer than 60 s"), "{body}");
+    assert_eq!(begin.elapsed().as_secs(), 60);
+
+    let begin = Instant::now();
+    assert_eq!(drip("/echo").await.0, 400);
+    assert_eq!(begin.elapsed().as_secs(), 60);
 }
