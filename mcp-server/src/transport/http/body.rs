@@ -206,7 +206,7 @@ fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool
 mod tests {
     use std::convert::Infallible;
 
-    use axum::body::{Body, Bytes, HttpBody as _};
+    use axum::body::{Body, Bytes};
     use futures_util::{FutureExt as _, StreamExt as _, stream};
 
     use super::{BodyLimits, MAX_BUFFERED_BYTES, Unread, collect};

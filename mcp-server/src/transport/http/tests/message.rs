@@ -101,7 +101,7 @@ async fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
     let chunks = body(MAX + 1).into_bytes();
     let chunks: Vec<_> = chunks.chunks(1000).map(<[u8]>::to_vec).collect();
     let chunked = chunks.into_iter().map(Ok::<_, std::io::Error>);
-    let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunked));
+    let chunked = reqwest::Body::wrap_stream(stream::iter(chunked));
     let response = server.post(chunked).send().await.unwrap();
     assert_eq!(response.status(), 413);
     assert_eq!(rpc_error(response).await, (-32600, message));
@@ -121,8 +121,7 @@ async fn other_routes_have_the_same_limit() {
     assert!(refused.text().await.unwrap().starts_with("{\"error\""));
 
     let chunks = (0..MAX / 1000 + 1).map(|_| Ok::<_, std::io::Error>("x".repeat(1000)));
-    let chunked =
-        reqwest::Body::wrap_stream(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
+    let chunked = reqwest::Body::wrap_stream(stream::iter(chunks.collect::<Vec<_>>()));
     let post = reqwest::Client::new()
         .post(server.url("/echo"))
         .body(chunked);
