@@ -1,9 +1,11 @@
-//! What rmcp's answers lack: the status, and an end when the server is to stop.
+//! What rmcp's answers lack: the status, the form of an error, and an end when the server is to
+//! stop.
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -20,17 +22,25 @@ use crate::Principal;
 /// stream is cut.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// The longest text of an error that is handed on, in bytes.
+const MAX_TEXT_BYTES: usize = 4 << 10;
+
 /// Gives rmcp's answers the status they lack, and ends streams that never end by themselves when
 /// the server is to stop.
 pub(super) async fn answer(
     State(shutdown): State<Shutdown>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let mut sessions = request.headers().get_all(MCP_SESSION_ID).iter();
     if sessions.next().is_some() && sessions.next().is_some() {
         let message = "the request has two Mcp-Session-Id headers";
         return rpc_error(StatusCode::BAD_REQUEST, INVALID_REQUEST, message);
+    }
+    if accepts_anything(request.headers()) {
+        // rmcp wants both named, whereas RFC 9110 lets a client leave it to the server.
+        let both = HeaderValue::from_static("application/json, text/event-stream");
+        request.headers_mut().insert(ACCEPT, both);
     }
     let endless = endless(request.method(), request.headers());
     let principal = request.extensions().get::<Principal>().cloned();
@@ -42,6 +52,7 @@ pub(super) async fn answer(
     }
     match refused {
         Some(refused) => refusal(refused),
+        None if response.status().is_client_error() => rpc_form(response).await,
         None => match endless {
             Some(farewell) => response.map(|body| {
                 let stopped = async move {
@@ -53,6 +64,35 @@ pub(super) async fn answer(
             None => response,
         },
     }
+}
+
+/// Tells whether a request has no Accept header, or one with `*/*`.
+fn accepts_anything(headers: &HeaderMap) -> bool {
+    let mut ranges = headers
+        .get_all(ACCEPT)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|range| range.split(|byte| *byte == b';').next());
+    !headers.contains_key(ACCEPT) || ranges.any(|range| range.trim_ascii() == b"*/*")
+}
+
+/// Makes an error of plain text, as rmcp has for what concerns HTTP, a JSON-RPC error.
+async fn rpc_form(response: Response) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    if response.headers().get(CONTENT_TYPE) == Some(&json) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, MAX_TEXT_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let message = match text.trim() {
+        "" => parts.status.canonical_reason().unwrap_or("refused"),
+        text => text,
+    };
+    let body = rpc_error(parts.status, INVALID_REQUEST, message).into_body();
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, json);
+    Response::from_parts(parts, body)
 }
 
 fn refusal(refused: Refused) -> Response {
@@ -96,7 +136,7 @@ mod tests {
 
     use axum::http::{HeaderMap, HeaderValue, Method};
 
-    use super::{FAREWELL, endless};
+    use super::{FAREWELL, accepts_anything, endless};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = pairs.iter();
@@ -120,5 +160,20 @@ mod tests {
         assert_eq!(endless(&Method::GET, &none), Some(Duration::ZERO));
         let resumed = headers(&[("last-event-id", "1/2")]);
         assert_eq!(endless(&Method::GET, &resumed), None);
+    }
+
+    #[test]
+    fn no_accept_header_and_any_media_type_mean_the_same() {
+        assert!(accepts_anything(&HeaderMap::new()));
+        for (accept, anything) in [
+            ("*/*", true),
+            ("text/html, */* ;q=0.1", true),
+            ("text/*", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            let headers = headers(&[("accept", accept)]);
+            assert_eq!(accepts_anything(&headers), anything, "{accept}");
+        }
     }
 }

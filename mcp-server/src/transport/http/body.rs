@@ -1,28 +1,55 @@
-//! What a message to the MCP path must pass before rmcp reads it.
+//! What a message to the MCP path must pass before rmcp reads it, and how long any body may take.
 
 use std::error::Error as StdError;
 use std::iter::successors;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::StreamExt as _;
+use futures_util::stream::poll_fn;
 use http_body_util::{BodyExt, Full, LengthLimitError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::json;
 use super::reply::{INVALID_REQUEST, PARSE_ERROR, rpc_error, try_later};
+use crate::BoxError;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bodies that are being read, of all connections together: 64 MiB.
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
+
+/// A body was not there in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the body took longer than {} s", BODY_TIMEOUT.as_secs())]
+struct Late;
+
+/// Fails the reading of a body that is not complete 60 seconds from now.
+pub(super) fn timed(body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let mut deadline = Box::pin(sleep(BODY_TIMEOUT));
+    let mut pieces = body.into_data_stream();
+    Body::from_stream(poll_fn(move |context| {
+        match pieces.poll_next_unpin(context) {
+            Poll::Ready(piece) => Poll::Ready(piece.map(|piece| piece.map_err(BoxError::from))),
+            Poll::Pending => deadline
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err(BoxError::from(Late)))),
+        }
+    }))
+}
 
 /// How much of the bodies of messages is read.
 #[derive(Clone, Debug)]
@@ -100,27 +127,27 @@ async fn read(
     body: Body,
     limits: &BodyLimits,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Response> {
-    let (status, code, message) = match timeout(BODY_TIMEOUT, collect(body, limits)).await {
-        Ok(Ok(read)) => return Ok(read),
-        Ok(Err(Unread::TooLarge)) => (
+    let (status, code, message) = match collect(body, limits).await {
+        Ok(read) => return Ok(read),
+        Err(Unread::TooLarge) => (
             StatusCode::PAYLOAD_TOO_LARGE,
             INVALID_REQUEST,
             format!("the body is larger than {} bytes", limits.max),
         ),
-        Ok(Err(Unread::NoRoom)) => {
+        Err(Unread::NoRoom) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let message = "too many messages are being received";
             return Err(try_later(rpc_error(status, INVALID_REQUEST, message)));
         }
-        Ok(Err(Unread::Broken)) => (
+        Err(Unread::Broken) => (
             StatusCode::BAD_REQUEST,
             PARSE_ERROR,
             "the body ends early".to_owned(),
         ),
-        Err(_) => (
+        Err(Unread::Late) => (
             StatusCode::REQUEST_TIMEOUT,
             INVALID_REQUEST,
-            format!("the body took longer than {} s", BODY_TIMEOUT.as_secs()),
+            Late.to_string(),
         ),
     };
     Err(rpc_error(status, code, &message))
@@ -128,6 +155,7 @@ async fn read(
 
 /// Why a body was not read to its end.
 enum Unread {
+    Late,
     TooLarge,
     NoRoom,
     Broken,
@@ -143,8 +171,10 @@ async fn collect(
     let mut room: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            if is_too_large(&error) {
+            if is_caused_by::<LengthLimitError>(&error) {
                 Unread::TooLarge
+            } else if is_caused_by::<Late>(&error) {
+                Unread::Late
             } else {
                 Unread::Broken
             }
@@ -167,9 +197,9 @@ async fn collect(
     Ok((bytes.into(), room))
 }
 
-fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
+fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
     let mut causes = successors(Some(error), |&error| error.source());
-    causes.any(<dyn StdError>::is::<LengthLimitError>)
+    causes.any(<dyn StdError>::is::<E>)
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ impl EdgeConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`] naming the option that cannot be read.
+    /// [`Error::InvalidOption`] naming the option that cannot be read, or `max_body_bytes` when that
+    /// is 0.
     pub(crate) fn new(
         base_url: Option<&str>,
         allowed_hosts: &[String],
@@ -35,6 +36,12 @@ impl EdgeConfig {
         max_body_bytes: usize,
         mcp_path: &str,
     ) -> Result<Self> {
+        if max_body_bytes == 0 {
+            return Err(Error::InvalidOption {
+                option: "max_body_bytes",
+                reason: "a message has at least one byte".to_owned(),
+            });
+        }
         let mut config = Self {
             hosts: Vec::new(),
             origins: Vec::new(),
@@ -199,6 +206,8 @@ mod tests {
             let result = EdgeConfig::new(None, &[], &[], 1, path);
             assert_eq!(refused_option(result), "path", "{path}");
         }
+        let nothing = EdgeConfig::new(None, &[], &[], 0, "/mcp");
+        assert_eq!(refused_option(nothing), "max_body_bytes");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What every request must pass, whatever its route: Host, Origin, CORS and the body's size.
+//! What every request must pass, whatever its route: Host, Origin, CORS, the body's size and time.
 //!
 //! A page that a user merely visits can send requests to a server on the user's machine, or have
 //! its own name resolve to it (DNS rebinding). Its Origin and Host headers give it away, so both
@@ -17,6 +17,7 @@ use axum::response::Response;
 use http_body_util::Limited;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use super::body::timed;
 use super::config::EdgeConfig;
 use super::host::{Authority, Origin};
 use super::reply::{INVALID_REQUEST, plain_error, quote, rpc_error};
@@ -32,7 +33,7 @@ pub(super) const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-sessi
 /// Puts the edge in front of all routes of `router`, also of those that do not exist.
 ///
 /// The host and the origin are checked first, then CORS answers preflights, then the body's size
-/// is limited. To be called last, so that no route is added behind it.
+/// and time are limited. To be called last, so that no route is added behind it.
 pub(crate) fn protect(router: Router, config: &EdgeConfig) -> Router {
     let edge = Arc::new(Edge {
         config: config.clone(),
@@ -186,7 +187,7 @@ async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> R
     }
 }
 
-/// Refuses a body whose length is too large at once, and cuts any other while it is read.
+/// Refuses a body whose length is too large at once, and cuts any other while it is read, or when that takes too long.
 async fn limit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let max = edge.config.max_body_bytes();
     let length = request.headers().get(CONTENT_LENGTH);
@@ -195,7 +196,7 @@ async fn limit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> R
         let message = format!("the body is larger than {max} bytes");
         return edge.error(request.uri(), StatusCode::PAYLOAD_TOO_LARGE, &message);
     }
-    next.run(request.map(|body| Body::new(Limited::new(body, max))))
+    next.run(request.map(|body| Body::new(Limited::new(timed(body), max))))
         .await
 }
 
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn each_refusal_is_logged_once_and_their_number_is_bounded() {
         let edge = Edge {
-            config: EdgeConfig::new(None, &[], &[], 0, "/mcp").unwrap(),
+            config: EdgeConfig::new(None, &[], &[], 1, "/mcp").unwrap(),
             logged: Mutex::default(),
         };
         let log = Log::default();
