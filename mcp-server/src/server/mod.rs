@@ -45,7 +45,7 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 ///     a + b
 /// }
 ///
-/// # async fn example() -> mcp_server::Result<()> {
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = Server::builder("Calculator").tool(add).build()?;
 /// let client = server.test_client().await?;
 /// let answer = client.call_tool("add", serde_json::json!({ "a": 1, "b": 2 })).await?;
