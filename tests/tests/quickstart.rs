@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -17,6 +18,18 @@ const MODES: [&str; 2] = ["auto", "legacy"];
 fn ask(mode: &str, server: &ServerProcess, steps: &[Value]) -> Vec<Value> {
     let folder = tempdir().unwrap();
     run(mode, &server.url, steps, folder.path())
+}
+
+/// Starts the server on pipes, with its store in `folder`.
+fn start_on_stdio(folder: &Path) -> Child {
+    Command::new(quickstart())
+        .args(["--transport", "stdio"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 #[test]
@@ -229,14 +242,7 @@ fn no_argument_reaches_the_log_whatever_rust_log_says() {
 #[test]
 fn a_stdio_server_stops_at_sigterm_although_its_client_stays() {
     let folder = tempdir().unwrap();
-    let mut server = Command::new(quickstart())
-        .args(["--transport", "stdio"])
-        .current_dir(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut server = start_on_stdio(folder.path());
     let mut stdin = server.stdin.take().unwrap();
     let mut stdout = BufReader::new(server.stdout.take().unwrap());
     let initialize = json!({
@@ -261,14 +267,7 @@ fn a_stdio_server_stops_at_sigterm_although_its_client_stays() {
 #[test]
 fn a_stdio_line_that_is_no_message_is_answered_and_the_next_one_works() {
     let folder = tempdir().unwrap();
-    let mut server = Command::new(quickstart())
-        .args(["--transport", "stdio"])
-        .current_dir(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut server = start_on_stdio(folder.path());
     let mut stdin = server.stdin.take().unwrap();
     let discover = json!({
         "jsonrpc": "2.0", "id": 1, "method": "server/discover",
