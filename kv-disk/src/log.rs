@@ -15,7 +15,7 @@ use std::io;
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use kv_core::{Error, Result};
 use redb::StorageBackend;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use twox_hash::XxHash3_64;
 
 use crate::builder::Config;
 use crate::error::Fault;
@@ -119,8 +119,9 @@ fn open(config: &Config, id: [u8; 16]) -> Result<Backend, Fault> {
         file.set_len(0).map_err(io_fault)?;
         file.write(0, &block).map_err(io_fault)?;
         file.sync_data().map_err(io_fault)?;
-        file::sync_folder(&config.path)?;
     }
+    // Whoever made the file may have been killed before its name was on the medium.
+    file::sync_folder(&config.path)?;
     Ok(file)
 }
 
@@ -133,7 +134,7 @@ impl LogRecord<'_> {
         out.extend_from_slice(&self.count.to_le_bytes());
         out.extend_from_slice(&(self.rows.len() as u64).to_le_bytes());
         out.extend_from_slice(self.rows);
-        let hash = xxh3_64_with_seed(&out[HASH_BYTES..], seed(id));
+        let hash = XxHash3_64::oneshot_with_seed(seed(id), &out[HASH_BYTES..]);
         out[..HASH_BYTES].copy_from_slice(&hash.to_le_bytes());
         out.resize(padded(out.len()), 0);
     }
@@ -188,7 +189,7 @@ fn record_at(bytes: &[u8], position: usize, id: [u8; 16]) -> Option<(LogRecord<'
     let (hash, magic, previous, count, length) = header;
     let end = RECORD_HEADER_BYTES.checked_add(usize::try_from(length).ok()?)?;
     let hashed = bytes.get(HASH_BYTES..end)?;
-    if magic != RECORD_MAGIC || hash != xxh3_64_with_seed(hashed, seed(id)) {
+    if magic != RECORD_MAGIC || hash != XxHash3_64::oneshot_with_seed(seed(id), hashed) {
         return None;
     }
     let record = LogRecord {
@@ -203,14 +204,14 @@ fn header(id: [u8; 16]) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
     header[8..24].copy_from_slice(&id);
-    let hash = xxh3_64_with_seed(&header[..24], 0);
+    let hash = XxHash3_64::oneshot_with_seed(0, &header[..24]);
     header[24..].copy_from_slice(&hash.to_le_bytes());
     header
 }
 
 /// The seed of the hashes, so that no stored value looks like a record.
 fn seed(id: [u8; 16]) -> u64 {
-    xxh3_64_with_seed(&id, u64::from(RECORD_MAGIC))
+    XxHash3_64::oneshot_with_seed(u64::from(RECORD_MAGIC), &id)
 }
 
 fn padded(length: usize) -> usize {
