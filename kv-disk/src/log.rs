@@ -12,7 +12,6 @@
 
 use std::io;
 
-use bincode::config::{Configuration, Fixint, LittleEndian};
 use kv_core::{Error, Result};
 use redb::StorageBackend;
 use twox_hash::XxHash3_64;
@@ -32,17 +31,14 @@ const MAGIC: [u8; 8] = *b"kvlog\0\0\x01";
 /// Marks the start of a record.
 const RECORD_MAGIC: u32 = 0x6c76_6b77;
 
-/// What stands at the start of a record: its hash first, then [`RECORD_MAGIC`], the number of the
-/// write before it, the number of its own last write, and the length of the rows that follow.
-type RecordHeader = (u64, u32, u64, u64, u64);
-
 /// [`MAGIC`], the id of the database, and a hash of both.
 const HEADER_BYTES: usize = 32;
+
+/// What stands at the start of a record, all little-endian: its hash, [`RECORD_MAGIC`], the number
+/// of the write before it, the number of its own last write, and the length of the rows that
+/// follow.
 const RECORD_HEADER_BYTES: usize = 36;
 const HASH_BYTES: usize = 8;
-
-const CONFIG: Configuration<LittleEndian, Fixint> =
-    bincode::config::standard().with_fixed_int_encoding();
 
 #[cfg(not(test))]
 type Backend = redb::backends::FileBackend;
@@ -184,12 +180,19 @@ pub(crate) fn records_after(bytes: &[u8], id: [u8; 16], after: u64) -> Result<Ve
 /// Returns the record that begins at `position`, and how many bytes it takes with its padding.
 fn record_at(bytes: &[u8], position: usize, id: [u8; 16]) -> Option<(LogRecord<'_>, usize)> {
     let bytes = bytes.get(position..)?;
-    let (header, _): (RecordHeader, usize) =
-        bincode::decode_from_slice(bytes.get(..RECORD_HEADER_BYTES)?, CONFIG).ok()?;
-    let (hash, magic, previous, count, length) = header;
-    let end = RECORD_HEADER_BYTES.checked_add(usize::try_from(length).ok()?)?;
+    let (hash, header) = bytes.split_first_chunk()?;
+    let (magic, header) = header.split_first_chunk()?;
+    let (previous, header) = header.split_first_chunk()?;
+    let (count, header) = header.split_first_chunk()?;
+    let (length, _) = header.split_first_chunk()?;
+    let hash = u64::from_le_bytes(*hash);
+    let (previous, count) = (u64::from_le_bytes(*previous), u64::from_le_bytes(*count));
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let end = RECORD_HEADER_BYTES.checked_add(length)?;
     let hashed = bytes.get(HASH_BYTES..end)?;
-    if magic != RECORD_MAGIC || hash != XxHash3_64::oneshot_with_seed(seed(id), hashed) {
+    if u32::from_le_bytes(*magic) != RECORD_MAGIC
+        || hash != XxHash3_64::oneshot_with_seed(seed(id), hashed)
+    {
         return None;
     }
     let record = LogRecord {

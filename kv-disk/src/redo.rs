@@ -1,6 +1,9 @@
 //! What a write changed in the tables, row by row, in the form in which the log keeps it.
+//!
+//! A row is what happened to it (one byte), its expiry (`i64`), its collection, its key and its
+//! record, each of the three behind its length (`u32`); all little-endian. Expiry and record are
+//! zero and empty where they do not apply. The format is part of the log's.
 
-use bincode::config::{Configuration, Fixint, LittleEndian};
 use kv_core::Error;
 use redb::WriteTransaction;
 
@@ -11,17 +14,19 @@ use crate::table::{ENTRIES, EXPIRY, META, meta};
 /// About the most bytes of rows that go to the log. Larger writes are as well off without it.
 const MAX_BYTES: usize = 8 << 20;
 
-/// One row: what happened to it, its collection, its key, its expiry and its record. The last two
-/// only where they apply.
-type Wire<'a> = (u8, &'a [u8], &'a [u8], i64, &'a [u8]);
-
 const ENTRY_PUT: u8 = 1;
 const ENTRY_REMOVED: u8 = 2;
 const EXPIRY_PUT: u8 = 3;
 const EXPIRY_REMOVED: u8 = 4;
 
-const CONFIG: Configuration<LittleEndian, Fixint> =
-    bincode::config::standard().with_fixed_int_encoding();
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row<'a> {
+    kind: u8,
+    end: i64,
+    collection: &'a [u8],
+    key: &'a [u8],
+    record: &'a [u8],
+}
 
 /// The rows that one transaction has changed so far.
 #[derive(Debug, Default)]
@@ -32,19 +37,41 @@ pub(crate) struct Redo {
 
 impl Redo {
     pub(crate) fn entry_put(&mut self, (collection, key): (&[u8], &[u8]), record: &[u8]) {
-        self.push((ENTRY_PUT, collection, key, 0, record));
+        self.push(Row {
+            kind: ENTRY_PUT,
+            end: 0,
+            collection,
+            key,
+            record,
+        });
     }
 
     pub(crate) fn entry_removed(&mut self, (collection, key): (&[u8], &[u8])) {
-        self.push((ENTRY_REMOVED, collection, key, 0, &[]));
+        self.push(Row {
+            kind: ENTRY_REMOVED,
+            end: 0,
+            collection,
+            key,
+            record: &[],
+        });
     }
 
-    pub(crate) fn expiry_put(&mut self, (end, collection, key): (i64, &[u8], &[u8])) {
-        self.push((EXPIRY_PUT, collection, key, end, &[]));
+    pub(crate) fn expiry_put(&mut self, row: (i64, &[u8], &[u8])) {
+        self.expiry(EXPIRY_PUT, row);
     }
 
-    pub(crate) fn expiry_removed(&mut self, (end, collection, key): (i64, &[u8], &[u8])) {
-        self.push((EXPIRY_REMOVED, collection, key, end, &[]));
+    pub(crate) fn expiry_removed(&mut self, row: (i64, &[u8], &[u8])) {
+        self.expiry(EXPIRY_REMOVED, row);
+    }
+
+    fn expiry(&mut self, kind: u8, (end, collection, key): (i64, &[u8], &[u8])) {
+        self.push(Row {
+            kind,
+            end,
+            collection,
+            key,
+            record: &[],
+        });
     }
 
     /// Returns the rows; `None` when they are too many for the log.
@@ -52,14 +79,21 @@ impl Redo {
         (!self.too_large).then_some(self.bytes)
     }
 
-    fn push(&mut self, row: Wire<'_>) {
-        if self.too_large {
-            return;
-        }
-        let written = bincode::encode_into_std_write(row, &mut self.bytes, CONFIG);
-        if written.is_err() || self.bytes.len() > MAX_BYTES {
+    fn push(&mut self, row: Row<'_>) {
+        let parts = [row.collection, row.key, row.record];
+        let added: usize = parts.iter().map(|part| part.len()).sum();
+        if self.too_large || self.bytes.len() + added > MAX_BYTES {
             self.too_large = true;
             self.bytes = Vec::new();
+            return;
+        }
+        self.bytes.push(row.kind);
+        self.bytes.extend_from_slice(&row.end.to_le_bytes());
+        for part in parts {
+            // Not more than `MAX_BYTES`.
+            self.bytes
+                .extend_from_slice(&(part.len() as u32).to_le_bytes());
+            self.bytes.extend_from_slice(part);
         }
     }
 }
@@ -74,14 +108,13 @@ pub(crate) fn apply(
     for record in records {
         let mut rows = record.rows;
         while !rows.is_empty() {
-            let ((kind, collection, key, end, stored), length): (Wire<'_>, usize) =
-                bincode::borrow_decode_from_slice(rows, CONFIG).map_err(|_| undecodable())?;
-            rows = &rows[length..];
-            match kind {
-                ENTRY_PUT => drop(entries.insert((collection, key), stored)?),
+            let row = split_row(&mut rows).ok_or_else(undecodable)?;
+            let (collection, key) = (row.collection, row.key);
+            match row.kind {
+                ENTRY_PUT => drop(entries.insert((collection, key), row.record)?),
                 ENTRY_REMOVED => drop(entries.remove((collection, key))?),
-                EXPIRY_PUT => drop(expiry.insert((end, collection, key), ())?),
-                EXPIRY_REMOVED => drop(expiry.remove((end, collection, key))?),
+                EXPIRY_PUT => drop(expiry.insert((row.end, collection, key), ())?),
+                EXPIRY_REMOVED => drop(expiry.remove((row.end, collection, key))?),
                 _ => return Err(undecodable().into()),
             }
         }
@@ -93,9 +126,95 @@ pub(crate) fn apply(
     Ok(())
 }
 
+/// Takes the first row off `rows`.
+fn split_row<'a>(rows: &mut &'a [u8]) -> Option<Row<'a>> {
+    let (&kind, rest) = rows.split_first()?;
+    let (end, rest) = rest.split_first_chunk()?;
+    *rows = rest;
+    Some(Row {
+        kind,
+        end: i64::from_le_bytes(*end),
+        collection: split_part(rows)?,
+        key: split_part(rows)?,
+        record: split_part(rows)?,
+    })
+}
+
+fn split_part<'a>(rows: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = rows.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (part, rest) = rest.split_at_checked(length)?;
+    *rows = rest;
+    Some(part)
+}
+
 fn undecodable() -> Error {
     Error::Corrupted {
         reason: "a record of the log does not decode",
         source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: (&[u8], &[u8]) = (b"c", b"key");
+
+    fn rows() -> Vec<u8> {
+        let mut redo = Redo::default();
+        redo.entry_put(NAME, b"record");
+        redo.expiry_put((5, NAME.0, NAME.1));
+        redo.entry_removed(NAME);
+        redo.expiry_removed((-5, NAME.0, NAME.1));
+        redo.into_rows().unwrap()
+    }
+
+    #[test]
+    fn the_stored_bytes_never_change() {
+        let hex: String = rows().iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = "0100000063030000006b6579";
+        let golden = format!(
+            "010000000000000000{name}060000007265636f7264\
+             030500000000000000{name}00000000\
+             020000000000000000{name}00000000\
+             04fbffffffffffffff{name}00000000"
+        );
+        assert_eq!(hex, golden);
+    }
+
+    #[test]
+    fn rows_read_back_as_written() {
+        let bytes = rows();
+        let mut rest = bytes.as_slice();
+        let row = split_row(&mut rest).unwrap();
+        assert_eq!((row.kind, row.record), (ENTRY_PUT, &b"record"[..]));
+        let ends: Vec<_> = std::iter::from_fn(|| split_row(&mut rest))
+            .map(|row| (row.kind, row.end, (row.collection, row.key)))
+            .collect();
+        let expected = [
+            (EXPIRY_PUT, 5, NAME),
+            (ENTRY_REMOVED, 0, NAME),
+            (EXPIRY_REMOVED, -5, NAME),
+        ];
+        assert_eq!(ends, expected);
+    }
+
+    #[test]
+    fn a_row_that_ends_early_is_none() {
+        let mut redo = Redo::default();
+        redo.entry_put(NAME, b"record");
+        let bytes = redo.into_rows().unwrap();
+        for length in 0..bytes.len() {
+            assert_eq!(split_row(&mut &bytes[..length]), None);
+        }
+    }
+
+    #[test]
+    fn rows_that_are_too_many_are_none() {
+        let mut redo = Redo::default();
+        redo.entry_put(NAME, &[0; MAX_BYTES]);
+        redo.entry_removed(NAME);
+        assert_eq!(redo.into_rows(), None);
     }
 }
