@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use kv_tests::services::{self, RedisServer, SENTINEL_MASTER};
 
@@ -25,13 +27,48 @@ async fn the_shared_redis_answers() {
     );
 }
 
-#[tokio::test]
-async fn the_tests_of_a_run_share_one_redis() {
-    assert_eq!(services::redis().await, services::redis().await);
-    assert_eq!(
-        redis_reply(services::redis().await, "PING").unwrap(),
-        "+PONG"
-    );
+/// Two test processes of one run, which then lasts until it is killed.
+const RUN: &str = r#"
+    "$0" --exact services::the_shared_redis_answers || exit
+    "$0" --exact services::the_shared_redis_answers || exit
+    echo both have ended
+    read _
+"#;
+
+#[test]
+fn the_tests_of_a_run_share_one_container_which_goes_when_the_run_ends() {
+    let mut run = Command::new("sh")
+        .args(["-c", RUN])
+        .arg(env::current_exe().unwrap())
+        .env_remove("KV_TEST_REDIS_URL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let label = format!("label=kv-tests.run=redis.{}", run.id());
+    let lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let ended = lines
+        .map_while(Result::ok)
+        .any(|line| line == "both have ended");
+    assert!(ended, "a test of the run failed");
+    assert_eq!(containers(&label), 1);
+
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let end = Instant::now();
+    while containers(&label) > 0 {
+        assert!(end.elapsed() < Duration::from_secs(20), "it is still there");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn containers(filter: &str) -> usize {
+    let list = Command::new("docker")
+        .args(["ps", "--all", "--quiet", "--filter", filter])
+        .output()
+        .unwrap();
+    assert!(list.status.success(), "{list:?}");
+    list.stdout.lines().count()
 }
 
 #[tokio::test]
