@@ -223,8 +223,9 @@ impl RedisStoreBuilder {
                 let infos = self.all(urls)?;
                 let template = self.log_in(infos[0].clone());
                 let seeds = infos.iter().map(|info| match info.addr() {
-                    ConnectionAddr::Tcp(host, port)
-                    | ConnectionAddr::TcpTls { host, port, .. } => Ok((host.clone(), *port)),
+                    ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                        Ok((host.clone(), *port))
+                    }
                     _ => Err(unavailable("a cluster has no sockets for addresses", None)),
                 });
                 let cluster = Cluster::new(template, seeds.collect::<Result<_>>()?, limits);
@@ -232,7 +233,9 @@ impl RedisStoreBuilder {
             }
             Target::Sentinel { urls, master } => {
                 let infos = self.all(urls)?;
-                let sentinel = self.sentinel(&infos, master).map_err(|error| invalid(&error))?;
+                let sentinel = self
+                    .sentinel(&infos, master)
+                    .map_err(|error| invalid(&error))?;
                 let node = Node::new(sentinel, limits, Arc::default());
                 Ok((Link::one(node, limits), places(&infos)))
             }

@@ -28,7 +28,10 @@ pub(crate) async fn get_many(
 ) -> Result<Vec<Result<Option<Entry>>>> {
     let mut entries = Vec::with_capacity(keys.len());
     for keys in keys.chunks(STEP) {
-        let names: Vec<String> = keys.iter().map(|key| name::record(collection, key)).collect();
+        let names: Vec<String> = keys
+            .iter()
+            .map(|key| name::record(collection, key))
+            .collect();
         let deadline = config.link.deadline();
         let records = read(config, &names, Strings::AndOthers, deadline).await?;
         let now = config.clock.now();
@@ -171,13 +174,13 @@ fn step_len(writes: &[&(String, Write)]) -> usize {
 
 /// Sends a step of writes. Returns the keys that were not written, or may not have been, and the
 /// gravest failure.
-async fn write_step(
-    config: &Config,
-    step: &[&(String, Write)],
-) -> (Vec<String>, Option<Failure>) {
+async fn write_step(config: &Config, step: &[&(String, Write)]) -> (Vec<String>, Option<Failure>) {
     let deadline = config.link.deadline();
     let requests: Vec<_> = step.iter().map(|(_, write)| write.set()).collect();
-    let answers = config.link.call_all(&requests, Repeat::Write, deadline).await;
+    let answers = config
+        .link
+        .call_all(&requests, Repeat::Write, deadline)
+        .await;
     let (mut lost, mut failed) = (Vec::new(), Vec::new());
     for ((key, write), answer) in step.iter().zip(answers) {
         match answer {
@@ -188,7 +191,10 @@ async fn write_step(
     }
     if !lost.is_empty() {
         let requests: Vec<_> = lost.iter().map(|(_, write, _)| write.get()).collect();
-        let held = config.link.call_all(&requests, Repeat::Read, deadline).await;
+        let held = config
+            .link
+            .call_all(&requests, Repeat::Read, deadline)
+            .await;
         for ((key, write, failure), held) in lost.into_iter().zip(held) {
             if !write.is_stored(&held) {
                 failed.push((key.clone(), failure));
@@ -219,7 +225,10 @@ pub(crate) async fn delete_many(
             .map(|place| name::record(collection, keys[*place]))
             .collect();
         let requests: Vec<_> = names.iter().map(|name| getdel(name)).collect();
-        let answers = config.link.call_all(&requests, Repeat::Write, deadline).await;
+        let answers = config
+            .link
+            .call_all(&requests, Repeat::Write, deadline)
+            .await;
         let mut failure = None;
         for ((place, name), answer) in step.iter().zip(&names).zip(answers) {
             match went(config, name, answer, deadline).await {
@@ -237,7 +246,10 @@ pub(crate) async fn delete_many(
 /// Removes the record of `name`, and returns what went.
 pub(crate) async fn remove(config: &Config, name: &str) -> Result<Went> {
     let deadline = config.link.deadline();
-    let answer = config.link.call(&getdel(name), Repeat::Write, deadline).await;
+    let answer = config
+        .link
+        .call(&getdel(name), Repeat::Write, deadline)
+        .await;
     went(config, name, answer, deadline).await
 }
 
@@ -276,7 +288,10 @@ async fn went(
             return Ok(Went::Other(other));
         }
         // It has changed in between.
-        answer = config.link.call(&getdel(name), Repeat::Write, deadline).await;
+        answer = config
+            .link
+            .call(&getdel(name), Repeat::Write, deadline)
+            .await;
     }
 }
 
@@ -285,4 +300,3 @@ fn getdel(name: &str) -> Request {
     command.arg(name);
     Request::of_key(name, command)
 }
-

@@ -228,9 +228,18 @@ mod tests {
     #[test]
     fn a_server_that_loads_or_follows_another_may_be_asked_again() {
         for (reply, kind) in [
-            ("LOADING Redis is loading the dataset in memory", Kind::NotApplied),
-            ("MISCONF Redis is configured to save RDB snapshots", Kind::NotApplied),
-            ("READONLY You can't write against a read only replica.", Kind::ReadOnly),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                Kind::NotApplied,
+            ),
+            (
+                "MISCONF Redis is configured to save RDB snapshots",
+                Kind::NotApplied,
+            ),
+            (
+                "READONLY You can't write against a read only replica.",
+                Kind::ReadOnly,
+            ),
             ("CLUSTERDOWN Hash slot not served", Kind::NotApplied),
         ] {
             let failure = refused(reply);
@@ -261,6 +270,9 @@ mod tests {
         let error = refused(quoting).error;
         assert!(error.driver_error::<RedisError>().is_some());
         let shown = format!("{error:?}");
-        assert!(shown.contains("GETDEL") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("GETDEL") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }

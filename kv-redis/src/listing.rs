@@ -225,7 +225,10 @@ async fn unlink(config: &Config, rows: &[Row]) -> Result<u64> {
             Request::of_key(&row.record, command)
         };
         let requests: Vec<_> = rows.iter().map(unlink).collect();
-        let answers = config.link.call_all(&requests, Repeat::Write, deadline).await;
+        let answers = config
+            .link
+            .call_all(&requests, Repeat::Write, deadline)
+            .await;
         let mut failure = None;
         for (row, answer) in rows.iter().zip(answers) {
             match answer {
@@ -261,7 +264,10 @@ mod tests {
     #[test]
     fn a_cursor_of_another_form_is_invalid() {
         for text in ["", ".", "0", "0.", ".0", "0.-1", "65536.0", "0.0.0", "a.b"] {
-            assert!(matches!(position(text), Err(Error::InvalidCursor)), "{text}");
+            assert!(
+                matches!(position(text), Err(Error::InvalidCursor)),
+                "{text}"
+            );
         }
     }
 

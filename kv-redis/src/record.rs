@@ -42,7 +42,9 @@ pub(crate) fn own(record: Bytes, collection: &str, key: &str) -> Option<Entry> {
 /// rounded up.
 pub(crate) fn life_millis(entry: &Entry, now: Timestamp) -> Option<u64> {
     let rest = entry.remaining(now)?;
-    let millis = rest.as_micros().div_ceil(Duration::from_millis(1).as_micros());
+    let millis = rest
+        .as_micros()
+        .div_ceil(Duration::from_millis(1).as_micros());
     Some(u64::try_from(millis).unwrap_or(u64::MAX).max(1))
 }
 

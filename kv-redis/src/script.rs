@@ -53,7 +53,14 @@ pub(crate) async fn replace(
     deadline: Instant,
 ) -> Result<bool, Failure> {
     let life = life_millis.map_or_else(String::new, |millis| millis.to_string());
-    run(link, &REPLACE_LUA, key, &[old, new, life.as_bytes()], deadline).await
+    run(
+        link,
+        &REPLACE_LUA,
+        key,
+        &[old, new, life.as_bytes()],
+        deadline,
+    )
+    .await
 }
 
 /// Removes what `key` holds if it is no string. Tells whether it did.

@@ -117,7 +117,10 @@ impl Write {
         let Some(old) = revision.as_bytes() else {
             return Err(Error::Conflict);
         };
-        if !matches!(record::live(Some(old.clone()), config.clock.now()), Ok(Some(_))) {
+        if !matches!(
+            record::live(Some(old.clone()), config.clock.now()),
+            Ok(Some(_))
+        ) {
             return Err(Error::Conflict);
         }
         if self.replace(config, old, deadline).await? {

@@ -96,10 +96,7 @@ impl Cluster {
     ) -> Result<Value, Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("ASKING").add_command(request.clone());
-        let answers = self
-            .node(address)?
-            .attempt_all(&pipeline, deadline)
-            .await?;
+        let answers = self.node(address)?.attempt_all(&pipeline, deadline).await?;
         answers
             .into_iter()
             .last()
@@ -141,8 +138,7 @@ impl Cluster {
             }
             error => Failure::not_sent(error),
         })?;
-        Slots::read(&answer, &address.0)
-            .ok_or_else(|| Failure::not_sent(Failure::nonsense().error))
+        Slots::read(&answer, &address.0).ok_or_else(|| Failure::not_sent(Failure::nonsense().error))
     }
 
     fn learn(&self, slots: Slots) -> Arc<Slots> {
@@ -160,7 +156,11 @@ impl Cluster {
     /// Has the slots asked for before the next request, unless newer ones are known by now.
     fn forget(&self, slots: &Arc<Slots>) {
         let mut known = self.known();
-        if known.slots.as_ref().is_some_and(|now| Arc::ptr_eq(now, slots)) {
+        if known
+            .slots
+            .as_ref()
+            .is_some_and(|now| Arc::ptr_eq(now, slots))
+        {
             known.slots = None;
         }
     }

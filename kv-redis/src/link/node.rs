@@ -196,5 +196,8 @@ async fn open(dial: &Dial, limits: Limits) -> Result<Line> {
 
 fn late(limits: Limits) -> Error {
     let within = limits.connect_timeout;
-    unavailable(format!("it could not be connected to within {within:?}"), None)
+    unavailable(
+        format!("it could not be connected to within {within:?}"),
+        None,
+    )
 }
