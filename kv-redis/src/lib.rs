@@ -1,4 +1,15 @@
-//! Will be the Redis backend of the kv store family: `RedisStore`, a [`Store`] whose records
-//! Python's py-key-value-aio reads and writes too. It holds no code yet.
-//!
-//! [`Store`]: https://docs.rs/kv-core
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod bulk;
+mod error;
+mod link;
+mod listing;
+mod name;
+mod record;
+mod script;
+mod store;
+mod write;
+
+pub use builder::RedisStoreBuilder;
+pub use store::RedisStore;

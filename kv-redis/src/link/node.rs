@@ -1,0 +1,203 @@
+//! [`Node`]: one server, and the connection to it while there is one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use kv_core::{Error, Result};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::dial::Dial;
+use super::{Limits, policy};
+use crate::error::{Failure, Kind, answer, connecting, unavailable};
+
+/// How many requests may wait for the connection to take them.
+const PIPELINE_BUFFER: usize = 1024;
+
+/// One server. Connects when it is first asked, and again after the connection broke.
+pub(crate) struct Node {
+    dial: Arc<Dial>,
+    limits: Limits,
+    /// Whether some node of the store has been asked for its eviction policy.
+    policy_checked: Arc<AtomicBool>,
+    state: Mutex<State>,
+}
+
+enum State {
+    Closed,
+    Dialing(Dialing),
+    Open(Line),
+}
+
+/// An attempt to connect, for all that wait for it. It goes on when none is left.
+type Dialing = Shared<BoxFuture<'static, Result<Line>>>;
+
+/// A connection, and whether it is known to be broken.
+#[derive(Clone)]
+struct Line {
+    connection: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
+}
+
+/// Marks a line as broken when the driver drops it, which it does as it ends.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Node {
+    pub(crate) fn new(dial: Dial, limits: Limits, policy_checked: Arc<AtomicBool>) -> Self {
+        Self {
+            dial: Arc::new(dial),
+            limits,
+            policy_checked,
+            state: Mutex::new(State::Closed),
+        }
+    }
+
+    /// Sends `request` once, and waits for its answer until `deadline`.
+    pub(crate) async fn attempt(&self, request: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let mut line = self.line(deadline).await?;
+        let sent = line.connection.send_packed_command(request);
+        let result = timeout_at(self.until(deadline), sent).await;
+        let value = self.received(&line, result)?;
+        answer(value).inspect_err(|failure| self.leave_replica(&line, failure))
+    }
+
+    /// Sends `requests` once, together, and waits for their answers until `deadline`.
+    pub(crate) async fn attempt_all(
+        &self,
+        requests: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        let mut line = self.line(deadline).await?;
+        let sent = line
+            .connection
+            .send_packed_commands(requests, 0, requests.len());
+        let result = timeout_at(self.until(deadline), sent).await;
+        let values = self.received(&line, result)?;
+        let check = |value| answer(value).inspect_err(|failure| self.leave_replica(&line, failure));
+        Ok(values.into_iter().map(check).collect())
+    }
+
+    /// Returns until when to wait for an answer.
+    fn until(&self, deadline: Instant) -> Instant {
+        deadline.min(Instant::now() + self.limits.response_timeout)
+    }
+
+    /// Gives up the line when the answer did not come: later ones may not come either.
+    fn received<T>(
+        &self,
+        line: &Line,
+        result: std::result::Result<RedisResult<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T, Failure> {
+        let failure = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => Failure::lost(error),
+            Err(_) => Failure::late(self.limits.response_timeout),
+        };
+        line.broken.store(true, Ordering::Release);
+        Err(failure)
+    }
+
+    /// Gives up the line to a server that was made a replica: its name, or the sentinels, may lead
+    /// to the new master.
+    #[allow(clippy::unused_self, reason = "a method like its siblings")]
+    fn leave_replica(&self, line: &Line, failure: &Failure) {
+        if failure.kind == Kind::ReadOnly {
+            line.broken.store(true, Ordering::Release);
+        }
+    }
+
+    /// Returns the open line, or opens one, for which it waits until `deadline`.
+    async fn line(&self, deadline: Instant) -> Result<Line, Failure> {
+        let dialing = match self.open_or_dialing() {
+            Ok(line) => return Ok(line),
+            Err(dialing) => dialing,
+        };
+        let Ok(dialed) = timeout_at(deadline, dialing.clone()).await else {
+            let error = unavailable("it did not let itself be connected to in time", None);
+            return Err(Failure::not_sent(error));
+        };
+        let mut state = self.state();
+        if matches!(&*state, State::Dialing(current) if current.ptr_eq(&dialing)) {
+            *state = match &dialed {
+                Ok(line) => State::Open(line.clone()),
+                Err(_) => State::Closed,
+            };
+        }
+        drop(state);
+        dialed.map_err(Failure::not_sent)
+    }
+
+    fn open_or_dialing(&self) -> Result<Line, Dialing> {
+        let mut state = self.state();
+        match &*state {
+            State::Open(line) if !line.broken.load(Ordering::Acquire) => return Ok(line.clone()),
+            State::Dialing(dialing) => return Err(dialing.clone()),
+            State::Open(_) | State::Closed => {}
+        }
+        let dialing = self.dialing();
+        *state = State::Dialing(dialing.clone());
+        Err(dialing)
+    }
+
+    /// Starts to connect, on a task of its own, so that no caller's end ends it.
+    fn dialing(&self) -> Dialing {
+        let (dial, limits) = (Arc::clone(&self.dial), self.limits);
+        let policy_checked = Arc::clone(&self.policy_checked);
+        let dialing = tokio::spawn(async move {
+            let line = open(&dial, limits).await?;
+            if !policy_checked.swap(true, Ordering::Relaxed) {
+                let connection = line.connection.clone();
+                tokio::spawn(policy::check(connection, limits.response_timeout));
+            }
+            Ok(line)
+        });
+        dialing
+            .map(|ended| ended.unwrap_or_else(|_| Err(unavailable("the runtime ends", None))))
+            .boxed()
+            .shared()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn open(dial: &Dial, limits: Limits) -> Result<Line> {
+    let broken = Arc::new(AtomicBool::new(false));
+    let alarm = Alarm(Arc::clone(&broken));
+    let on_push = move |_: PushInfo| -> Result<(), RedisError> {
+        let _alarm = &alarm;
+        Ok(())
+    };
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(limits.connect_timeout))
+        // Every request has a timeout of its own.
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(PIPELINE_BUFFER)
+        .set_push_sender(on_push);
+    let connected = dial.connect(&config);
+    match timeout(dial.longest(limits.connect_timeout), connected).await {
+        Ok(Ok(connection)) => Ok(Line { connection, broken }),
+        Ok(Err(error)) => Err(connecting(error)),
+        Err(_) => Err(late(limits)),
+    }
+}
+
+fn late(limits: Limits) -> Error {
+    let within = limits.connect_timeout;
+    unavailable(
+        format!("it could not be connected to within {within:?}"),
+        None,
+    )
+}

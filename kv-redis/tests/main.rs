@@ -1,0 +1,18 @@
+//! The crate's integration tests, in one binary. They start `redis-server` processes of their own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cluster;
+mod conformance;
+mod connection;
+mod faults;
+mod listing;
+mod outcome;
+mod proxy;
+mod restarts;
+mod secrets;
+mod sentinel;
+mod support;
+mod tls;
+mod vectors;
+mod wire;
