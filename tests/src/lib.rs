@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+pub mod services;
+
 /// Returns the Python interpreter that has the libraries of `dev/requirements.txt`.
 ///
 /// `MCP_TEST_PYTHON` names it; without the variable it is the one of `dev/.venv`.

@@ -7,3 +7,4 @@ mod pins;
 mod python;
 mod quickstart;
 mod server_process;
+mod services;
