@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_value_over_399_kib_is_too_large() {
-        let value = |length| {
+        let value = |length: usize| {
             let text = format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
             Record::encode("c", "k", &Entry::new(Value::from_json(text).unwrap()))
         };

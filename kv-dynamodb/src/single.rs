@@ -37,19 +37,27 @@ pub(crate) async fn read(
 }
 
 /// Removes the item of a row, and returns it, live or not.
+///
+/// On the condition that it is there, although nothing else would happen either: DynamoDB Local
+/// hands an item out twice to two unconditional requests at the same time.
 pub(crate) async fn remove(call: &Call<'_>, row: &Item) -> Result<Option<Item>> {
-    let answer = call
+    let removed = call
         .send(Repeat::Unapplied, || {
             call.client
                 .delete_item()
                 .table_name(&call.link.config.table)
                 .set_key(Some(row.clone()))
+                .condition_expression("attribute_exists(#key)")
+                .expression_attribute_names("#key", KEY)
                 .return_values(ReturnValue::AllOld)
                 .send()
         })
-        .await
-        .map_err(|failure| failure.of_write("remove an entry"))?;
-    Ok(answer.attributes)
+        .await;
+    match removed {
+        Ok(answer) => Ok(answer.attributes),
+        Err(failure) if failure.kind == Kind::Condition => Ok(None),
+        Err(failure) => Err(failure.of_write("remove an entry")),
+    }
 }
 
 /// Writes a record, whatever is there.

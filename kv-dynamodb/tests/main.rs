@@ -1,1 +1,4 @@
-//! x
+//! The tests that need a DynamoDB.
+
+mod conformance;
+mod support;
