@@ -125,6 +125,11 @@ impl Failure {
         Self::local(Kind::Throttled, "a part of the batch was not processed")
     }
 
+    /// The failure of a store that lacks something without which no request can be built.
+    pub(crate) fn not_set_up(what: &str) -> Self {
+        Self::local(Kind::Refused, what)
+    }
+
     fn local(kind: Kind, message: &str) -> Self {
         let source = AwsError {
             code: None,
@@ -233,10 +238,13 @@ fn kind_of_answer(code: Option<&str>, status: u16) -> Kind {
         ) => Kind::Throttled,
         // The SDK has learned the service's time from the answer.
         Some("RequestExpired" | "RequestInTheFuture" | "RequestTimeTooSkewed") => Kind::NotSent,
-        _ if status == 429 => Kind::Throttled,
-        // DynamoDB says of these that the write may have succeeded.
-        _ if status >= 500 => Kind::Broken,
-        _ => Kind::Refused,
+        _ => match status {
+            429 => Kind::Throttled,
+            400..500 => Kind::Refused,
+            // DynamoDB says of a 5xx that the write may have succeeded. Below 400 it has, and the
+            // answer could not be read.
+            _ => Kind::Broken,
+        },
     }
 }
 
@@ -283,6 +291,7 @@ mod tests {
         let kind = kind_of_answer(Some("InternalServerError"), 500);
         assert!(kind.may_be_applied());
         assert_eq!(kind_of_answer(None, 503), Kind::Broken);
+        assert_eq!(kind_of_answer(None, 200), Kind::Broken);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::{Client, config};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::attempt::Call;
 use crate::builder::{Config, Connection};
-use crate::error::STORE;
+use crate::error::{Failure, STORE};
 use crate::table;
 
 /// The client of a store and the state of its table, shared by all handles.
@@ -58,7 +59,7 @@ impl Link {
     async fn connect(&self, deadline: Instant) -> Result<Call<'_>> {
         let call = Call {
             link: self,
-            client: self.client.get_or_init(|| connect(&self.config)).await,
+            client: self.client.get_or_try_init(|| client(&self.config)).await?,
             deadline,
         };
         if !self.table_is_ready.load(Ordering::Acquire) {
@@ -79,7 +80,9 @@ impl Link {
     }
 }
 
-async fn connect(settings: &Config) -> Client {
+/// Makes the client, and tells what it lacks before a request does: of that the SDK would not say
+/// whether it was sent.
+async fn client(settings: &Config) -> Result<Client> {
     let mut config = match &settings.connection {
         Connection::Environment => {
             let mut environment = aws_config::defaults(BehaviorVersion::latest());
@@ -87,6 +90,9 @@ async fn connect(settings: &Config) -> Client {
                 environment = environment.region(Region::new(region.clone()));
             }
             config::Builder::from(&environment.load().await)
+        }
+        Connection::Config(config) if config.credentials_provider().is_none() => {
+            return Err(lacks("no credentials are set"));
         }
         Connection::Config(config) => config::Builder::from(&**config),
         Connection::Client(client) => client.config().to_builder(),
@@ -106,6 +112,15 @@ async fn connect(settings: &Config) -> Client {
         .build();
     let config = config
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::disabled());
-    Client::from_conf(config.build())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .retry_config(RetryConfig::disabled())
+        .build();
+    if config.region().is_none() {
+        return Err(lacks("no region is set"));
+    }
+    Ok(Client::from_conf(config))
+}
+
+fn lacks(what: &str) -> Error {
+    Failure::not_set_up(what).of_unapplied("make a client")
 }

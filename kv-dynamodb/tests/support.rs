@@ -13,17 +13,24 @@ use kv_tests::services;
 /// The table of the tests that need none of their own.
 pub(crate) const TABLE: &str = "kv-dynamodb-tests";
 
+/// The credentials that the tests sign with. No service checks them.
+pub(crate) const SECRET_KEY: &str = "correct-horse-battery-staple";
+
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// An SDK configuration for the service behind `endpoint`, which takes any credentials.
 pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new("access", "secret", None, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(credentials())
         .endpoint_url(endpoint)
         .build()
+}
+
+pub(crate) fn credentials() -> SharedCredentialsProvider {
+    let credentials = Credentials::new("access", SECRET_KEY, None, None, "test");
+    SharedCredentialsProvider::new(credentials)
 }
 
 /// A builder of a store in `table` behind `endpoint`.
