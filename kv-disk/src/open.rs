@@ -96,6 +96,7 @@ fn replay(config: &Config, db: &redb::Database, id: [u8; 16], durable: bool) -> 
             return Ok(false);
         }
         let mut transaction = db.begin_write()?;
+        transaction.set_two_phase_commit(config.two_phase_commit);
         if !durable {
             transaction.set_durability(redb::Durability::None)?;
         }
