@@ -39,15 +39,7 @@ pub(crate) fn open_file(config: &Config, verify: bool) -> Result<Open> {
         }
     };
     if config.shared {
-        settle_log(config, verify)?;
-        let mode = ConcurrencyMode::MultiWriter;
-        let (db, id) = open_database(config, file, verify, mode, config.cache_bytes)?;
-        return Ok(Open {
-            db,
-            id,
-            log: Mutex::new(Log::new(id)),
-            replayed: false,
-        });
+        return open_shared(config, file, verify);
     }
     match open_alone(config, file, verify, config.cache_bytes) {
         // There may be room in memory for what the log adds, so that reads go on.
@@ -81,6 +73,26 @@ fn open_alone(config: &Config, file: File, verify: bool, cache_bytes: usize) -> 
         log: Mutex::new(Log::new(id)),
         replayed: replayed && config.logs(),
     })
+}
+
+fn open_shared(config: &Config, mut file: File, verify: bool) -> Result<Open> {
+    loop {
+        settle_log(config, verify)?;
+        let mode = ConcurrencyMode::MultiWriter;
+        let (db, id) = open_database(config, file, verify, mode, config.cache_bytes)?;
+        // A process that had the store to itself may have come and been killed before this one had
+        // the file's lock. From here on none can come.
+        if !file::has_log(&config.path)? {
+            return Ok(Open {
+                db,
+                id,
+                log: Mutex::new(Log::new(id)),
+                replayed: false,
+            });
+        }
+        drop(db);
+        file = open_made(config)?;
+    }
 }
 
 /// Brings the writes of a log into the database, when a process that had the store to itself has
