@@ -233,7 +233,8 @@ impl Database {
             let open = slot.open.as_ref().ok_or_else(error::closed)?;
             let generation = slot.generation;
             let synced = contained(|| {
-                let transaction = open.db.begin_write()?;
+                let mut transaction = open.db.begin_write()?;
+                transaction.set_two_phase_commit(self.config.two_phase_commit);
                 let mut log = open.log.lock().unwrap_or_else(PoisonError::into_inner);
                 transaction
                     .commit()

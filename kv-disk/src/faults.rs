@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+mod lives;
 mod medium;
 mod power;
 mod tests;
@@ -96,6 +97,13 @@ impl Faults {
 
     fn power(&self) -> std::sync::MutexGuard<'_, Power> {
         self.power.lock().unwrap()
+    }
+
+    /// Notes what is in `folder` before the store opens it.
+    pub(crate) fn start_with(&self, folder: &Path) {
+        for file in fs::read_dir(folder).unwrap() {
+            self.power().medium.opened(&file.unwrap().path());
+        }
     }
 
     /// Keeps what is on the medium `left` writes and syncs from now.

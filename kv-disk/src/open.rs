@@ -21,6 +21,10 @@ use crate::transaction::{damaged_meta, read_counter};
 const SETTLE_ATTEMPTS: u32 = 20;
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
+/// The cache, half of which redb fills with what is not in its file yet, for applying a log when the
+/// medium is full: a row of a full log may change three pages of the size of its record.
+const CACHE_BYTES_ON_FULL_MEDIUM: usize = 256 << 20;
+
 /// Opens the database of a store, making it if there is none. With `verify` every page is read and
 /// compared with its checksum.
 ///
@@ -31,22 +35,33 @@ pub(crate) fn open_file(config: &Config, verify: bool) -> Result<Open> {
         Some(file) => file,
         None => {
             file::create_if_missing(&config.path, &folder, |file| create(config, file))?;
-            file::open_existing(&config.path)?.ok_or_else(|| {
-                error::unusable(&config.path, "lost its database while opening it", None)
-            })?
+            open_made(config)?
         }
     };
     if config.shared {
-        settle_log(config, verify)?;
-        let (db, id) = open_database(config, file, verify, ConcurrencyMode::MultiWriter)?;
-        return Ok(Open {
-            db,
-            id,
-            log: Mutex::new(Log::new(id)),
-            replayed: false,
-        });
+        return open_shared(config, file, verify);
     }
-    let (db, id) = open_database(config, file, verify, ConcurrencyMode::ExclusiveWriter)?;
+    match open_alone(config, file, verify, config.cache_bytes) {
+        // There may be room in memory for what the log adds, so that reads go on.
+        Err(Error::Full { .. }) if config.cache_bytes < CACHE_BYTES_ON_FULL_MEDIUM => open_alone(
+            config,
+            open_made(config)?,
+            verify,
+            CACHE_BYTES_ON_FULL_MEDIUM,
+        ),
+        opened => opened,
+    }
+}
+
+fn open_made(config: &Config) -> Result<File> {
+    file::open_existing(&config.path)?
+        .ok_or_else(|| error::unusable(&config.path, "lost its database while opening it", None))
+}
+
+/// Opens the database for this process alone, and applies the log.
+fn open_alone(config: &Config, file: File, verify: bool, cache_bytes: usize) -> Result<Open> {
+    let mode = ConcurrencyMode::ExclusiveWriter;
+    let (db, id) = open_database(config, file, verify, mode, cache_bytes)?;
     // Without a log of its own the store must not leave one behind that lags its database.
     let replayed = replay(config, &db, id, !config.logs())?;
     if !config.logs() {
@@ -60,6 +75,26 @@ pub(crate) fn open_file(config: &Config, verify: bool) -> Result<Open> {
     })
 }
 
+fn open_shared(config: &Config, mut file: File, verify: bool) -> Result<Open> {
+    loop {
+        settle_log(config, verify)?;
+        let mode = ConcurrencyMode::MultiWriter;
+        let (db, id) = open_database(config, file, verify, mode, config.cache_bytes)?;
+        // A process that had the store to itself may have come and been killed before this one had
+        // the file's lock. From here on none can come.
+        if !file::has_log(&config.path)? {
+            return Ok(Open {
+                db,
+                id,
+                log: Mutex::new(Log::new(id)),
+                replayed: false,
+            });
+        }
+        drop(db);
+        file = open_made(config)?;
+    }
+}
+
 /// Brings the writes of a log into the database, when a process that had the store to itself has
 /// left one behind.
 fn settle_log(config: &Config, verify: bool) -> Result<()> {
@@ -67,7 +102,8 @@ fn settle_log(config: &Config, verify: bool) -> Result<()> {
     while file::has_log(&config.path)?
         && let Some(file) = file::open_existing(&config.path)?
     {
-        match open_database(config, file, verify, ConcurrencyMode::ExclusiveWriter) {
+        let mode = ConcurrencyMode::ExclusiveWriter;
+        match open_database(config, file, verify, mode, config.cache_bytes) {
             Ok((db, id)) => {
                 replay(config, &db, id, true)?;
                 file::remove_log(&config.path)?;
@@ -96,6 +132,7 @@ fn replay(config: &Config, db: &redb::Database, id: [u8; 16], durable: bool) -> 
             return Ok(false);
         }
         let mut transaction = db.begin_write()?;
+        transaction.set_two_phase_commit(config.two_phase_commit);
         if !durable {
             transaction.set_durability(redb::Durability::None)?;
         }
@@ -111,9 +148,10 @@ fn open_database(
     file: File,
     verify: bool,
     mode: ConcurrencyMode,
+    cache_bytes: usize,
 ) -> Result<(redb::Database, [u8; 16])> {
     let opened = contained(|| {
-        let db = redb_builder(config)
+        let db = redb_builder(cache_bytes)
             .set_check_integrity_on_open(verify)
             .set_concurrency_mode(mode)
             .create_with_backend(backend(config, file)?)
@@ -138,9 +176,9 @@ fn already_open(config: &Config) -> Error {
     }
 }
 
-fn redb_builder(config: &Config) -> redb::Builder {
+fn redb_builder(cache_bytes: usize) -> redb::Builder {
     let mut builder = redb::Builder::new();
-    builder.set_cache_size(config.cache_bytes);
+    builder.set_cache_size(cache_bytes);
     builder
 }
 
@@ -150,7 +188,7 @@ fn create(config: &Config, file: File) -> Result<()> {
     file::remove_log(&config.path)?;
     let id = random()?;
     contained(|| {
-        let db = redb_builder(config).create_with_backend(backend(config, file)?)?;
+        let db = redb_builder(config.cache_bytes).create_with_backend(backend(config, file)?)?;
         let transaction = db.begin_write()?;
         {
             transaction.open_table(ENTRIES)?;

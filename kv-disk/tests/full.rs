@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kv_core::{Error, Result, Store};
@@ -158,4 +159,34 @@ async fn writes_in_the_log_are_not_lost_when_others_fill_the_medium() {
     let store = open(&path);
     assert!(store.check_integrity().await.unwrap());
     all_are_there(&store, stored).await;
+}
+
+#[tokio::test]
+async fn a_store_with_a_full_log_opens_and_reads_on_a_medium_without_a_byte_left() {
+    const WRITES: u64 = 610;
+    let tmpfs = Tmpfs::mount("192m");
+    let (path, crashed) = (tmpfs.path().join("store"), tmpfs.path().join("crashed"));
+    let text = "x".repeat(50_000);
+    let alive = store(&path, 0);
+    for key in 0..WRITES {
+        put(&alive, &key.to_string(), &text).await.unwrap();
+    }
+    let logged = fs::metadata(path.join("store.log")).unwrap().len();
+    assert!(logged > 30 * MIB, "{logged}");
+    fs::create_dir(&crashed).unwrap();
+    for file in ["store.redb", "store.log"] {
+        // The parts of the database that are not written yet take no room, as after a crash.
+        let copied = Command::new("cp")
+            .arg("--sparse=always")
+            .args([path.join(file), crashed.join(file)])
+            .status()
+            .unwrap();
+        assert!(copied.success());
+    }
+    drop(alive);
+    fs::remove_dir_all(&path).unwrap();
+
+    let mut ballast = File::create(tmpfs.path().join("ballast")).unwrap();
+    while ballast.write(&[1; 4096]).is_ok_and(|written| written > 0) {}
+    all_are_there(&store(&crashed, 0), WRITES).await;
 }

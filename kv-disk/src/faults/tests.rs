@@ -181,6 +181,20 @@ async fn a_two_phase_commit_syncs_twice() {
 }
 
 #[tokio::test]
+async fn the_commit_that_takes_over_from_the_log_has_two_phases_too() {
+    let mut syncs = Vec::new();
+    for two_phases in [false, true] {
+        let bench = Bench::new(|builder| builder.two_phase_commit(two_phases)).await;
+        put(&bench.store, "k", "first").await.unwrap();
+        put(&bench.store, "k", "in the log").await.unwrap();
+        let before = bench.syncs();
+        assert!(bench.store.check_integrity().await.unwrap());
+        syncs.push(bench.syncs() - before);
+    }
+    assert_eq!(syncs[1], syncs[0] + 1);
+}
+
+#[tokio::test]
 async fn interval_durability_acknowledges_before_the_sync_and_flush_syncs() {
     let bench = Bench::new(|builder| builder.durability(Durability::Interval(NEVER))).await;
     put(&bench.store, "k", "first").await.unwrap();
