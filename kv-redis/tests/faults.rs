@@ -184,7 +184,7 @@ async fn a_replica_takes_no_writes_until_it_is_made_the_master() {
 
 #[tokio::test]
 async fn a_server_that_cannot_save_takes_no_writes_for_now() {
-    let server = server();
+    let server = RedisServer::start(&["--enable-protected-configs", "yes"]);
     let store = store(&server);
     put(&store, "k", "v").await.unwrap();
     let gone = tempfile::tempdir().unwrap();

@@ -68,7 +68,7 @@ impl Request {
 /// The servers.
 enum Servers {
     One(Node),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// The way to the servers.
@@ -85,9 +85,9 @@ impl Link {
         }
     }
 
-    pub(crate) const fn cluster(cluster: Cluster, limits: Limits) -> Self {
+    pub(crate) fn cluster(cluster: Cluster, limits: Limits) -> Self {
         Self {
-            servers: Servers::Cluster(cluster),
+            servers: Servers::Cluster(Box::new(cluster)),
             limits,
         }
     }
