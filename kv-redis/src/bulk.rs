@@ -135,7 +135,7 @@ pub(crate) async fn put_many(
     }
     let revisions = writes.iter().map(|(_, write)| write.revision()).collect();
 
-    // Only the last entry of a key is live in the end.
+    // Only the last entry of a key is live in the end, and a cluster keeps no order.
     let mut seen = HashSet::new();
     let mut rest: Vec<_> = writes.iter().rev().collect();
     rest.retain(|(key, _)| seen.insert(key.as_str()));
@@ -212,17 +212,12 @@ pub(crate) async fn delete_many(
     collection: &str,
     keys: &[&str],
 ) -> Result<Vec<bool>> {
-    // Of a key that stands twice the first removes the entry.
-    let mut seen = HashSet::new();
-    let places: Vec<usize> = (0..keys.len())
-        .filter(|place| seen.insert(keys[*place]))
-        .collect();
-    let mut deleted = vec![false; keys.len()];
-    for step in places.chunks(STEP) {
+    let mut deleted = Vec::with_capacity(keys.len());
+    for step in keys.chunks(STEP) {
         let deadline = config.link.deadline();
         let names: Vec<_> = step
             .iter()
-            .map(|place| name::record(collection, keys[*place]))
+            .map(|key| name::record(collection, key))
             .collect();
         let requests: Vec<_> = names.iter().map(|name| getdel(name)).collect();
         let answers = config
@@ -230,10 +225,10 @@ pub(crate) async fn delete_many(
             .call_all(&requests, Repeat::Write, deadline)
             .await;
         let mut failure = None;
-        for ((place, name), answer) in step.iter().zip(&names).zip(answers) {
+        for (name, answer) in names.iter().zip(answers) {
             match went(config, name, answer, deadline).await {
-                Ok(record) => deleted[*place] = record.counts(config),
-                Err(other) => failure = Some(other),
+                Ok(went) => deleted.push(went.counts(config)),
+                Err(error) => failure = Some(error),
             }
         }
         if let Some(failure) = failure {

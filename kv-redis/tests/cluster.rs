@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use kv_core::{KeyQuery, Store, StoreExt};
+use futures_util::TryStreamExt;
+use kv_core::{Error, KeyQuery, PutMode, Store, StoreExt};
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
 
-use crate::support::{command, create, get, put};
+use crate::support::{command, create, entry, get, put, value};
 
 /// Tells the test binary to keep a cluster for the run with this process id.
 const KEEPER: &str = "KV_REDIS_TEST_CLUSTER_OF";
@@ -72,6 +73,7 @@ fn is_whole(url: &str) -> bool {
 ///
 /// Under cargo-nextest every test is a process, so the run's parent process owns the cluster: it is
 /// kept by this binary once more, which ends when the parent has.
+#[expect(clippy::zombie_processes, reason = "the keeper outlives this process")]
 pub(crate) fn shared() -> Vec<String> {
     let run = parent_id();
     let path = env::temp_dir().join(format!("kv-redis-cluster.{run}"));
@@ -155,12 +157,7 @@ async fn one_node_leads_to_all_of_them() {
     let collection = collection();
     for n in 0..100 {
         let key = n.to_string();
-        let put = store.put(
-            &collection,
-            &key,
-            crate::support::entry(&key),
-            kv_core::PutMode::Create,
-        );
+        let put = store.put(&collection, &key, entry(&key), PutMode::Create);
         put.await.unwrap();
     }
     let keys = store.keys(&collection, KeyQuery::new()).await.unwrap();
@@ -170,10 +167,9 @@ async fn one_node_leads_to_all_of_them() {
 
 #[tokio::test]
 async fn a_listing_goes_through_every_node() {
-    use futures_util::TryStreamExt;
     let store = store();
     let collection = collection();
-    let entries = (0..300).map(|n| (format!("k{n}"), crate::support::entry("v")));
+    let entries = (0..300).map(|n| (format!("k{n}"), entry("v")));
     store
         .put_many(&collection, entries.collect())
         .await
@@ -214,18 +210,15 @@ async fn a_slot_that_moved_is_found_at_its_new_node() {
         &urls[owner],
         &["MIGRATE", "127.0.0.1", &port, "c::k", "0", "5000"],
     );
-    assert_eq!(
-        get(&store, "k").await,
-        Some(crate::support::value("before"))
-    );
+    assert_eq!(get(&store, "k").await, Some(value("before")));
     let again = create(&store, "k", "again").await.unwrap_err();
-    assert!(matches!(again, kv_core::Error::AlreadyExists), "{again:?}");
+    assert!(matches!(again, Error::AlreadyExists), "{again:?}");
 
     for url in &urls {
         run(url, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
     }
     put(&store, "k", "after").await.unwrap();
-    assert_eq!(get(&store, "k").await, Some(crate::support::value("after")));
+    assert_eq!(get(&store, "k").await, Some(value("after")));
     assert!(store.delete("c", "k").await.unwrap());
 }
 

@@ -9,7 +9,7 @@ use kv_redis::{RedisStore, RedisStoreBuilder};
 
 use crate::support::{ask, server};
 
-/// Makes the records of a store unreadable, each second one by making it of another type.
+/// Makes a record one that cannot be read.
 fn spoil(url: &str, collection: &str, key: &str) {
     let name = format!("{collection}::{key}");
     let mut spoiling = redis::cmd("SET");
@@ -17,6 +17,7 @@ fn spoil(url: &str, collection: &str, key: &str) {
     ask::<()>(url, &spoiling).unwrap();
 }
 
+/// Makes a record a key of another type than a string.
 fn spoil_type(url: &str, collection: &str, key: &str) {
     let name = format!("{collection}::{key}");
     ask::<()>(url, redis::cmd("DEL").arg(&name)).unwrap();

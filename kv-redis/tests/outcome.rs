@@ -1,5 +1,6 @@
 //! Answers that do not come, come late, or come in part.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use kv_core::{Error, PutMode, Store};
@@ -31,7 +32,7 @@ fn calls(server: &RedisServer, name: &str) -> u64 {
     line.map_or(0, |line| line.split_once(',').unwrap().0.parse().unwrap())
 }
 
-fn assert_unknown<T: std::fmt::Debug>(result: kv_core::Result<T>) {
+fn assert_unknown<T: Debug>(result: &kv_core::Result<T>) {
     assert!(
         matches!(result, Err(Error::OutcomeUnknown { .. })),
         "{result:?}"
@@ -86,9 +87,9 @@ async fn a_write_that_did_not_arrive_is_of_unknown_outcome_and_is_not_sent_again
     let server = server();
     let (store, proxy) = behind_a_proxy(&server).await;
     proxy.once(Fault::CutRequest);
-    assert_unknown(put(&store, "k", "v").await);
+    assert_unknown(&put(&store, "k", "v").await);
     proxy.once(Fault::CutRequest);
-    assert_unknown(create(&store, "k", "v").await);
+    assert_unknown(&create(&store, "k", "v").await);
     assert_eq!(calls(&server, "set"), 0);
     assert_eq!(get(&store, "k").await, None);
 }
@@ -100,10 +101,10 @@ async fn a_removal_whose_answer_was_lost_is_of_unknown_outcome_and_is_sent_once(
     for fault in [Fault::DropReply, Fault::TruncateReply, Fault::Swallow] {
         put(&store, "k", "v").await.unwrap();
         proxy.once(fault);
-        assert_unknown(store.take("c", "k").await);
+        assert_unknown(&store.take("c", "k").await);
         put(&store, "k", "v").await.unwrap();
         proxy.once(fault);
-        assert_unknown(store.delete("c", "k").await);
+        assert_unknown(&store.delete("c", "k").await);
         assert_eq!(get(&store, "k").await, None);
     }
     assert_eq!(calls(&server, "getdel"), 6);
@@ -176,7 +177,6 @@ async fn a_late_answer_never_reaches_another_request() {
     for n in 0..20 {
         put(&store, &n.to_string(), &n.to_string()).await.unwrap();
     }
-    let mut late = 0;
     for round in 0..5 {
         proxy.once_after(round, Fault::Delay(Duration::from_millis(350)));
         let reads = (0..20).map(|n| {
@@ -189,9 +189,7 @@ async fn a_late_answer_never_reaches_another_request() {
                 Err(error) => assert!(error.is_retryable(), "{error:?}"),
             }
         }
-        late += 1;
     }
-    assert_eq!(late, 5);
 }
 
 #[tokio::test]
@@ -212,10 +210,9 @@ async fn a_bulk_write_that_stops_says_which_keys_may_not_be_written() {
     let (store, proxy) = behind_a_proxy(&server).await;
     proxy.once(Fault::CutRequest);
     let one = vec![("k".to_owned(), entry("v"))];
-    assert_unknown(store.put_many("c", one).await);
+    assert_unknown(&store.put_many("c", one).await);
 
-    // Each step of 256 is one request, and one more for the parts of it that the wire breaks up.
-    proxy.always(None);
+    // The wire takes a step of 256 entries in one or more pieces.
     let entries: Vec<_> = (0..600).map(|n| (n.to_string(), entry("v"))).collect();
     proxy.once_after(1, Fault::CutRequest);
     let Err(Error::Incomplete { keys, .. }) = store.put_many("c", entries).await else {

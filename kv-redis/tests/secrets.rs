@@ -103,7 +103,7 @@ async fn a_wrong_password_is_an_error_that_does_not_show_it() {
 async fn a_url_that_is_none_of_redis_is_not_repeated() {
     for url in [
         format!("http://user:{SECRET}@host"),
-        format!("{SECRET}"),
+        SECRET.to_owned(),
         format!("redis://user:{SECRET}@host:port"),
         format!("redis://user:{SECRET}@host/{SECRET}"),
         format!("rediss://user:{SECRET}@host#{SECRET}"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use kv_core::Error;
 use kv_redis::{RedisStore, RedisStoreBuilder};
 use kv_tests::services::{RedisServer, free_port};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::support::{get, put, value};
@@ -30,7 +30,10 @@ impl Secured {
         for name in ["server", "client"] {
             let key = KeyPair::generate().unwrap();
             let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-            let certificate = CertificateParams::new(names).unwrap();
+            let mut certificate = CertificateParams::new(names).unwrap();
+            certificate
+                .distinguished_name
+                .push(DnType::CommonName, name);
             let certificate = certificate.signed_by(&key, &authority).unwrap();
             write(&format!("{name}.pem"), certificate.pem());
             write(&format!("{name}.key"), key.serialize_pem());

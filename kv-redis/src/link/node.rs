@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use kv_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::dial::Dial;
@@ -65,10 +67,11 @@ impl Node {
     /// Sends `request` once, and waits for its answer until `deadline`.
     pub(crate) async fn attempt(&self, request: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let mut line = self.line(deadline).await?;
+        let wait = self.wait(deadline);
         let sent = line.connection.send_packed_command(request);
-        let result = timeout_at(self.until(deadline), sent).await;
-        let value = self.received(&line, result)?;
-        answer(value).inspect_err(|failure| self.leave_replica(&line, failure))
+        let result = timeout(wait, sent).await;
+        let value = received(&line, wait, result)?;
+        answer(value).inspect_err(|failure| leave_replica(&line, failure))
     }
 
     /// Sends `requests` once, together, and waits for their answers until `deadline`.
@@ -78,42 +81,20 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let mut line = self.line(deadline).await?;
+        let wait = self.wait(deadline);
         let sent = line
             .connection
             .send_packed_commands(requests, 0, requests.len());
-        let result = timeout_at(self.until(deadline), sent).await;
-        let values = self.received(&line, result)?;
-        let check = |value| answer(value).inspect_err(|failure| self.leave_replica(&line, failure));
+        let result = timeout(wait, sent).await;
+        let values = received(&line, wait, result)?;
+        let check = |value| answer(value).inspect_err(|failure| leave_replica(&line, failure));
         Ok(values.into_iter().map(check).collect())
     }
 
-    /// Returns until when to wait for an answer.
-    fn until(&self, deadline: Instant) -> Instant {
-        deadline.min(Instant::now() + self.limits.response_timeout)
-    }
-
-    /// Gives up the line when the answer did not come: later ones may not come either.
-    fn received<T>(
-        &self,
-        line: &Line,
-        result: std::result::Result<RedisResult<T>, tokio::time::error::Elapsed>,
-    ) -> Result<T, Failure> {
-        let failure = match result {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => Failure::lost(error),
-            Err(_) => Failure::late(self.limits.response_timeout),
-        };
-        line.broken.store(true, Ordering::Release);
-        Err(failure)
-    }
-
-    /// Gives up the line to a server that was made a replica: its name, or the sentinels, may lead
-    /// to the new master.
-    #[allow(clippy::unused_self, reason = "a method like its siblings")]
-    fn leave_replica(&self, line: &Line, failure: &Failure) {
-        if failure.kind == Kind::ReadOnly {
-            line.broken.store(true, Ordering::Release);
-        }
+    /// Returns how long to wait for an answer.
+    fn wait(&self, deadline: Instant) -> Duration {
+        let left = deadline.saturating_duration_since(Instant::now());
+        left.min(self.limits.response_timeout)
     }
 
     /// Returns the open line, or opens one, for which it waits until `deadline`.
@@ -170,6 +151,29 @@ impl Node {
     fn state(&self) -> MutexGuard<'_, State> {
         // No code panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives up the line when the answer did not come: later ones may not come either.
+fn received<T>(
+    line: &Line,
+    wait: Duration,
+    result: Result<RedisResult<T>, Elapsed>,
+) -> Result<T, Failure> {
+    let failure = match result {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => Failure::lost(error),
+        Err(_) => Failure::late(wait),
+    };
+    line.broken.store(true, Ordering::Release);
+    Err(failure)
+}
+
+/// Gives up the line to a server that was made a replica: its name, or the sentinels, may lead to
+/// the new master.
+fn leave_replica(line: &Line, failure: &Failure) {
+    if failure.kind == Kind::ReadOnly {
+        line.broken.store(true, Ordering::Release);
     }
 }
 
