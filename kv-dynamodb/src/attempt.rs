@@ -6,6 +6,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 
 use crate::error::{Failure, Kind};
 use crate::link::Link;
@@ -87,8 +89,10 @@ impl Call<'_> {
             return Err(Failure::no_time_left());
         }
         let within = left.min(self.link.config.attempt_timeout);
-        match timeout_at(Instant::now() + within, request()).await {
-            Ok(answer) => answer.map_err(Failure::unpack),
+        // At the level TRACE the SDK logs whole answers, and entries with them.
+        let request = request().with_subscriber(NoSubscriber::new());
+        match timeout_at(Instant::now() + within, request).await {
+            Ok(answer) => answer.map_err(|error| Failure::unpack(&error)),
             Err(_) => Err(Failure::timed_out(within)),
         }
     }

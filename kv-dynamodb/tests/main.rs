@@ -1,4 +1,6 @@
-//! The tests that need a DynamoDB.
+//! The tests that need a DynamoDB, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
 mod faults;
