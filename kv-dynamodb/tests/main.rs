@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod proxy;
 mod python;
+mod requests;
 mod secrets;
 mod size;
 mod support;

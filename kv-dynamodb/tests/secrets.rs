@@ -74,12 +74,12 @@ async fn run() -> (String, String) {
     let table = support::builder(TABLE).await;
     table.build().unwrap().open().await.unwrap();
     let proxy = Proxy::start().await;
-    let store = support::builder_at(&proxy.endpoint(), TABLE)
-        .build()
-        .unwrap();
+    let builder = support::builder_at(&proxy.endpoint(), TABLE);
+    let mut text = format!("{builder:?}");
+    let store = builder.build().unwrap();
     let collection = support::unique("secrets");
     let c = &collection;
-    let mut text = format!("{store:?}");
+    write!(text, "{store:?}").unwrap();
     for fault in [
         None,
         Some(Fault::Refuse(400, "AccessDeniedException")),
