@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use kv_tests::services::{self, RedisServer, SENTINEL_MASTER};
 
@@ -25,13 +27,49 @@ async fn the_shared_redis_answers() {
     );
 }
 
-#[tokio::test]
-async fn the_tests_of_a_run_share_one_redis() {
-    assert_eq!(services::redis().await, services::redis().await);
-    assert_eq!(
-        redis_reply(services::redis().await, "PING").unwrap(),
-        "+PONG"
-    );
+/// Two test processes of one run, each followed by the list of the run's containers. Then the run
+/// lasts until it is killed.
+const RUN: &str = r#"
+    for process in 1 2; do
+        "$0" --exact services::the_shared_redis_answers >&2 || exit
+        docker ps --quiet --filter "label=kv-tests.run=redis.$$"
+    done
+    read _
+"#;
+
+#[test]
+fn the_tests_of_a_run_share_one_container_which_goes_when_the_run_ends() {
+    let mut run = Command::new("sh")
+        .args(["-c", RUN])
+        .arg(env::current_exe().unwrap())
+        .env_remove("KV_TEST_REDIS_URL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut listed = BufReader::new(run.stdout.take().unwrap()).lines();
+    let first = listed.next().expect("a test of the run failed").unwrap();
+    let second = listed.next().expect("a test of the run failed").unwrap();
+    assert_eq!(first, second);
+
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let end = Instant::now();
+    while is_there(&first) {
+        assert!(end.elapsed() < Duration::from_secs(20), "{first}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_there(container: &str) -> bool {
+    let list = ["ps", "--all", "--quiet", "--filter"];
+    let list = Command::new("docker")
+        .args(list)
+        .arg(format!("id={container}"))
+        .output()
+        .unwrap();
+    assert!(list.status.success(), "{list:?}");
+    !list.stdout.is_empty()
 }
 
 #[tokio::test]

@@ -8,20 +8,39 @@ use std::net::TcpStream;
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use testcontainers::core::wait::HttpWaitStrategy;
-use testcontainers::core::{ContainerPort, WaitFor};
+use testcontainers::core::ContainerPort;
 use testcontainers::runners::AsyncRunner;
-use testcontainers::{ContainerRequest, GenericImage, ImageExt};
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::sync::OnceCell;
-use tokio::task;
+use tokio::{task, time};
 
 use crate::workspace;
 
-const REDIS_PORT: ContainerPort = ContainerPort::Tcp(6379);
-const DYNAMODB_PORT: ContainerPort = ContainerPort::Tcp(8000);
+const REDIS: Service = Service {
+    name: "redis",
+    image: ("redis", "7"),
+    command: &["--protected-mode", "no", "--save", ""],
+    port: 6379,
+    probe: "PING\r\n",
+};
 
-/// The label of a container says for which run it was started.
+const DYNAMODB: Service = Service {
+    name: "dynamodb",
+    image: ("amazon/dynamodb-local", "latest"),
+    command: &[
+        "-Djava.library.path=DynamoDBLocal_lib",
+        "-jar",
+        "DynamoDBLocal.jar",
+        "-inMemory",
+        "-sharedDb",
+    ],
+    port: 8000,
+    probe: "GET / HTTP/1.0\r\n\r\n",
+};
+
+/// The label that says for which run a container was started.
 const LABEL: &str = "kv-tests.run";
 
 /// Waits until the run `$1` is over, then removes its containers that carry the label `$2`, and
@@ -34,6 +53,24 @@ const WATCHER: &str = r#"
     } &
 "#;
 
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_POLL: Duration = Duration::from_millis(20);
+
+/// How long a server may take to answer the probe. The proxy in front of a container accepts
+/// connections before the server does.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A server that runs in a container.
+struct Service {
+    name: &'static str,
+    /// Name and tag, as `dev/images` provides them.
+    image: (&'static str, &'static str),
+    command: &'static [&'static str],
+    port: u16,
+    /// What the server answers, whatever it says, as soon as it serves.
+    probe: &'static str,
+}
+
 /// Returns the URL of the Redis that the tests of this run share, such as
 /// `redis://127.0.0.1:32768`.
 ///
@@ -43,18 +80,12 @@ const WATCHER: &str = r#"
 ///
 /// # Panics
 ///
-/// When the container does not start: `dev/images` makes engine and image.
+/// When the container does not start within 60 seconds; `dev/images` provides engine and image.
 pub async fn redis() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
-    URL.get_or_init(async || {
-        if let Ok(url) = env::var("KV_TEST_REDIS_URL") {
-            return url;
-        }
-        let image = GenericImage::new("redis", "7")
-            .with_exposed_port(REDIS_PORT)
-            .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
-            .with_cmd(["--protected-mode", "no", "--save", ""]);
-        format!("redis://{}", share("redis", image, REDIS_PORT).await)
+    URL.get_or_init(async || match env::var("KV_TEST_REDIS_URL") {
+        Ok(url) => url,
+        Err(_) => format!("redis://{}", REDIS.share().await),
     })
     .await
 }
@@ -63,106 +94,107 @@ pub async fn redis() -> &'static str {
 /// `http://127.0.0.1:32769`.
 ///
 /// It takes any region and credentials, and has the same tables for all of them. Other tests
-/// write to it at the same time: a test uses a table or collections of its own.
+/// write to it at the same time: a test uses tables or collections of its own.
 /// `KV_TEST_DYNAMODB_URL` names an endpoint to use instead of a container.
 ///
 /// # Panics
 ///
-/// When the container does not start: `dev/images` makes engine and image.
+/// When the container does not start within 60 seconds; `dev/images` provides engine and image.
 pub async fn dynamodb() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
-    URL.get_or_init(async || {
-        if let Ok(url) = env::var("KV_TEST_DYNAMODB_URL") {
-            return url;
-        }
-        // Any answer says that it listens; an unsigned request is answered with 400.
-        let listens = HttpWaitStrategy::new("/")
-            .with_port(DYNAMODB_PORT)
-            .with_response_matcher(|_| true);
-        let image = GenericImage::new("amazon/dynamodb-local", "latest")
-            .with_exposed_port(DYNAMODB_PORT)
-            .with_wait_for(WaitFor::http(listens))
-            .with_cmd([
-                "-Djava.library.path=DynamoDBLocal_lib",
-                "-jar",
-                "DynamoDBLocal.jar",
-                "-inMemory",
-                "-sharedDb",
-            ]);
-        format!("http://{}", share("dynamodb", image, DYNAMODB_PORT).await)
+    URL.get_or_init(async || match env::var("KV_TEST_DYNAMODB_URL") {
+        Ok(url) => url,
+        Err(_) => format!("http://{}", DYNAMODB.share().await),
     })
     .await
 }
 
-/// Returns the `host:port` of the run's container for `service`; starts the container when there
-/// is none.
-///
-/// A note in `dev/.images` holds the address, and its lock keeps the others waiting for the one
-/// that starts the container. A note that nobody answers at is of an earlier run that had the
-/// same process id.
-async fn share(
-    service: &str,
-    image: ContainerRequest<GenericImage>,
-    port: ContainerPort,
-) -> String {
-    let run = parent_id();
-    let path = workspace().join(format!("dev/.images/{service}.{run}"));
-    let mut note = {
-        let path = path.clone();
-        let opened = task::spawn_blocking(move || open_locked(&path)).await;
-        opened
-            .expect("opening does not panic")
-            .expect("dev/.images is writable")
-    };
-    let mut address = String::new();
-    note.read_to_string(&mut address).expect("the note is text");
-    if !address.is_empty() && TcpStream::connect(&address).is_ok() {
-        return address;
+impl Service {
+    /// Returns the `host:port` of this run's container, which it starts when there is none.
+    ///
+    /// A note in `dev/.images` holds the address, and its lock keeps the others waiting for the
+    /// process that starts the container. A note with an address that does not answer is of an
+    /// earlier run that had the same process id.
+    async fn share(&self) -> String {
+        let run = parent_id();
+        let label = format!("{}.{run}", self.name);
+        let path = workspace().join("dev/.images").join(&label);
+        let mut note = {
+            let path = path.clone();
+            let opened = task::spawn_blocking(move || open_locked(&path)).await;
+            let opened = opened.expect("opening does not panic");
+            opened.expect("dev/.images is writable")
+        };
+        let mut address = String::new();
+        note.read_to_string(&mut address).expect("the note is text");
+        if !address.is_empty() && self.answers(&address) {
+            return address;
+        }
+        remove_after(run, &format!("{LABEL}={label}"), &path);
+        let (image, tag) = self.image;
+        let started = GenericImage::new(image, tag)
+            .with_exposed_port(ContainerPort::Tcp(self.port))
+            .with_cmd(self.command.iter().copied())
+            .with_label(LABEL, label)
+            .with_host_config_modifier(|config| config.auto_remove = Some(true))
+            .start()
+            .await;
+        let container = started.unwrap_or_else(|error| {
+            panic!("{} does not start, run dev/images: {error}", self.name)
+        });
+        let address = time::timeout(START_TIMEOUT, self.address(&container)).await;
+        let address = address.unwrap_or_else(|_| panic!("{} does not answer", self.name));
+        rewrite(&mut note, &address).expect("dev/.images is writable");
+        // Dropping it would remove the container, which is the watcher's to do.
+        mem::forget(container);
+        address
     }
-    let label = format!("{service}.{run}");
-    remove_after(run, &format!("{LABEL}={label}"), &path);
-    let container = image
-        .with_label(LABEL, label)
-        .with_host_config_modifier(|config| config.auto_remove = Some(true))
-        .start()
-        .await
-        .unwrap_or_else(|error| panic!("cannot start {service}, run dev/images: {error}"));
-    let host = container
-        .get_host()
-        .await
-        .expect("a running container has a host");
-    let port = container
-        .get_host_port_ipv4(port)
-        .await
-        .expect("the port is published");
-    // The name may mean the IPv6 address, on which the engine may not have published the port.
-    let host = host.to_string().replace("localhost", "127.0.0.1");
-    let address = format!("{host}:{port}");
-    note.set_len(0)
-        .and_then(|()| note.rewind())
-        .expect("the note is a file");
-    note.write_all(address.as_bytes())
-        .expect("the note is writable");
-    // Dropping it would remove the container, which is the watcher's to do.
-    mem::forget(container);
-    address
+
+    /// Waits until the server answers, and returns where.
+    ///
+    /// That is the loopback interface even in a container that has an engine of its own, where
+    /// the library would name the engine's network.
+    async fn address(&self, container: &ContainerAsync<GenericImage>) -> String {
+        let port = container.get_host_port_ipv4(self.port).await;
+        let port = port.expect("the port is published");
+        let host = container.get_host().await.expect("the engine has a host");
+        let addresses = [format!("127.0.0.1:{port}"), format!("{host}:{port}")];
+        loop {
+            if let Some(address) = addresses.iter().find(|address| self.answers(address)) {
+                return address.clone();
+            }
+            time::sleep(START_POLL).await;
+        }
+    }
+
+    fn answers(&self, address: &str) -> bool {
+        let first_byte = || -> io::Result<()> {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+            stream.write_all(self.probe.as_bytes())?;
+            stream.read_exact(&mut [0])
+        };
+        first_byte().is_ok()
+    }
 }
 
-/// Opens the note with its lock, which ends with the file, or with the process.
+/// Opens the note and locks it until the file, or the process, ends.
 fn open_locked(path: &Path) -> io::Result<File> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
     let mut options = File::options();
-    let note = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let note = options.open(path)?;
     note.lock()?;
     Ok(note)
 }
 
-/// Starts the watcher, which outlives this process and whatever signal ends its group.
+fn rewrite(note: &mut File, text: &str) -> io::Result<()> {
+    note.set_len(0)?;
+    note.rewind()?;
+    note.write_all(text.as_bytes())
+}
+
+/// Starts the watcher, in a process group of its own: a signal for the run's does not end it.
 fn remove_after(run: u32, label: &str, note: &Path) {
     let started = Command::new("sh")
         .args(["-c", WATCHER, "watcher", &run.to_string(), label])
