@@ -38,7 +38,9 @@ async fn consistency(store: &DynamoDbStore, proxy: &Proxy) -> [bool; 5] {
     let create = proxy.last("GetItem")["ConsistentRead"] == Json::Bool(true);
     store.get_fresh(c, "k").await.unwrap();
     let fresh = proxy.last("GetItem")["ConsistentRead"] == Json::Bool(true);
-    [get, batch, query, scan, create && fresh]
+    store.clear(c).await.unwrap();
+    let clear = proxy.last("Query")["ConsistentRead"] == Json::Bool(true);
+    [get, batch, query, scan, create && fresh && clear]
 }
 
 #[tokio::test]
