@@ -155,7 +155,7 @@ impl DynamoDbStoreBuilder {
     /// Sets whether reads and listings see every write acknowledged before them. Default: on.
     ///
     /// Turned off they cost half, and may answer with what was there about a second ago.
-    /// [`get_fresh`](kv_core::Store::get_fresh), writes and `take` are not affected.
+    /// [`get_fresh`](kv_core::Store::get_fresh), `clear`, `destroy` and writes are not affected.
     pub fn consistent_reads(mut self, enabled: bool) -> Self {
         self.config.consistent_reads = enabled;
         self

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use hyper_util::client::legacy;
 use kv_core::Error;
 
@@ -15,8 +15,8 @@ pub(crate) const STORE: &str = "dynamodb";
 
 /// What DynamoDB or the AWS SDK reported: the source of this store's errors.
 ///
-/// The SDK's own errors are taken apart, because they hold the raw answer, in which entries may
-/// stand. What is left holds no key and no value.
+/// The SDK's own errors are taken apart into texts, because they hold the raw answer, in which
+/// entries or credentials may stand. What is left holds none of them.
 ///
 /// # Examples
 ///
@@ -33,7 +33,6 @@ pub(crate) const STORE: &str = "dynamodb";
 pub struct AwsError {
     code: Option<String>,
     message: String,
-    source: Option<BoxError>,
 }
 
 impl AwsError {
@@ -44,7 +43,7 @@ impl AwsError {
         self.code.as_deref()
     }
 
-    /// Returns the service's message, or what failed on the way to it.
+    /// Returns the service's message, or what failed on the way to it, with the causes.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -60,12 +59,7 @@ impl fmt::Display for AwsError {
     }
 }
 
-impl StdError for AwsError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let source = self.source.as_deref()?;
-        Some(source)
-    }
-}
+impl StdError for AwsError {}
 
 /// A request that did not succeed.
 #[derive(Debug)]
@@ -134,49 +128,38 @@ impl Failure {
         let source = AwsError {
             code: None,
             message: message.to_owned(),
-            source: None,
         };
         Self::new(kind, source)
     }
 
     /// Takes an error of the SDK apart.
-    pub(crate) fn unpack<E>(error: SdkError<E>) -> Self
+    pub(crate) fn unpack<E>(error: &SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let code = error.code().map(str::to_owned);
-        let (kind, message) = match &error {
+        let (kind, message) = match error {
             SdkError::ServiceError(refusal) => {
-                let status = refusal.raw().status().as_u16();
+                let kind = kind_of_answer(code.as_deref(), refusal.raw().status().as_u16());
                 let message = error.message().unwrap_or("the service gave no message");
-                (kind_of_answer(code.as_deref(), status), message.to_owned())
+                (kind, message.to_owned())
             }
-            SdkError::ConstructionFailure(_) => {
-                (Kind::Refused, "the request could not be built".to_owned())
-            }
-            SdkError::DispatchFailure(failure) => {
-                let connector = failure.as_connector_error();
-                let kind = connector.map_or(Kind::Broken, |error| {
-                    kind_of_dispatch(error, error.is_user())
-                });
-                (kind, "the request could not be sent".to_owned())
-            }
-            SdkError::TimeoutError(_) => (Kind::Broken, "no answer came in time".to_owned()),
-            _ => (Kind::Broken, "the answer could not be read".to_owned()),
+            SdkError::ConstructionFailure(_) => (
+                Kind::Refused,
+                with_causes("the request could not be built", error),
+            ),
+            SdkError::DispatchFailure(failure) => (
+                failure
+                    .as_connector_error()
+                    .map_or(Kind::Broken, kind_of_dispatch),
+                with_causes("the request could not be sent", error),
+            ),
+            _ => (
+                Kind::Broken,
+                with_causes("the answer could not be read", error),
+            ),
         };
-        let source = match error {
-            // It may hold an entry.
-            SdkError::ServiceError(_) => None,
-            error => error.into_source().ok(),
-        };
-        Self::new(
-            kind,
-            AwsError {
-                code,
-                message,
-                source,
-            },
-        )
+        Self::new(kind, AwsError { code, message })
     }
 
     /// What the caller of a read is told.
@@ -248,11 +231,9 @@ fn kind_of_answer(code: Option<&str>, status: u16) -> Kind {
     }
 }
 
-/// Judges a request that got no answer: `error` is where the chain of causes begins.
-fn kind_of_dispatch(error: &(dyn StdError + 'static), is_user: bool) -> Kind {
-    for cause in std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| {
-        (*error).source()
-    }) {
+/// Judges a request that got no answer.
+fn kind_of_dispatch(error: &ConnectorError) -> Kind {
+    for cause in causes(error) {
         match cause.downcast_ref::<CredentialsError>() {
             Some(
                 CredentialsError::CredentialsNotLoaded(_)
@@ -261,14 +242,33 @@ fn kind_of_dispatch(error: &(dyn StdError + 'static), is_user: bool) -> Kind {
             Some(_) => return Kind::NotSent,
             None => {}
         }
-        if cause
-            .downcast_ref::<legacy::Error>()
-            .is_some_and(legacy::Error::is_connect)
-        {
+        let connection: Option<&legacy::Error> = cause.downcast_ref();
+        if connection.is_some_and(legacy::Error::is_connect) {
             return Kind::NotSent;
         }
     }
-    if is_user { Kind::Refused } else { Kind::Broken }
+    if error.is_user() {
+        Kind::Refused
+    } else {
+        Kind::Broken
+    }
+}
+
+/// The errors behind `error`, outermost first.
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
+/// Adds what the causes of `error` display, which unlike their `Debug` holds no answers.
+fn with_causes(message: &str, error: &(dyn StdError + 'static)) -> String {
+    let mut text = message.to_owned();
+    for cause in causes(error) {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+    }
+    text
 }
 
 /// Makes of a failure that came after a part of the work what it is for the whole.

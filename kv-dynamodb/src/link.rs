@@ -17,7 +17,6 @@ use crate::error::{Failure, STORE};
 use crate::table;
 
 /// The client of a store and the state of its table, shared by all handles.
-#[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) config: Config,
     client: OnceCell<Client>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kv_core::{CollectionPage, KeyPage, KeyQuery, Result, name};
 
@@ -34,7 +35,9 @@ pub(crate) async fn keys(link: &Link, collection: &str, query: &KeyQuery) -> Res
     let call = link.call().await?;
     let start = start.map(|key| item::row(collection, key));
     let rows = rows_of(&call, collection, start, |request| {
-        let request = request.limit(to_i32(query.page_size()));
+        let request = request
+            .limit(to_i32(query.page_size()))
+            .consistent_read(link.config.consistent_reads);
         if query.prefix.is_empty() {
             return request;
         }
@@ -61,7 +64,10 @@ pub(crate) async fn clear(link: &Link, collection: &str) -> Result<u64> {
     loop {
         let step = async {
             let call = link.call().await?;
-            rows_of(&call, collection, start, |request| request).await
+            rows_of(&call, collection, start, |request| {
+                request.consistent_read(true)
+            })
+            .await
         };
         let rows = step
             .await
@@ -97,7 +103,11 @@ pub(crate) async fn collections(link: &Link, query: &KeyQuery) -> Result<Collect
     for _ in 0..STEPS_PER_PAGE {
         let call = link.call().await?;
         let limit = ROWS_PER_STEP.min(query.page_size() - found.len());
-        let rows = scan(&call, start, Some(limit)).await?;
+        let rows = scan(&call, start, |request| {
+            let consistent = link.config.consistent_reads;
+            request.limit(to_i32(limit)).consistent_read(consistent)
+        })
+        .await?;
         let now = link.config.clock.now();
         let mut last = None;
         for row in rows.items {
@@ -136,7 +146,17 @@ pub(crate) async fn destroy(link: &Link) -> Result<()> {
     let mut removed = false;
     let mut start = None;
     loop {
-        let step = async { scan(&link.call().await?, start, None).await };
+        let step = async {
+            let call = link.call().await?;
+            let keys_of_all = |request: ScanFluentBuilder| {
+                request
+                    .projection_expression("#collection, #key")
+                    .expression_attribute_names("#collection", COLLECTION)
+                    .expression_attribute_names("#key", KEY)
+                    .consistent_read(true)
+            };
+            scan(&call, start, keys_of_all).await
+        };
         let rows = step.await.map_err(|error| of_the_whole(error, removed))?;
         let is_ours = |row: &&Item| {
             item::text(row, COLLECTION).is_some_and(|name| name::check_collection(name).is_ok())
@@ -185,8 +205,7 @@ async fn rows_of(
                     ":collection",
                     AttributeValue::S(collection.to_owned()),
                 )
-                .set_exclusive_start_key(start.clone())
-                .consistent_read(config.consistent_reads);
+                .set_exclusive_start_key(start.clone());
             narrow(request).send()
         })
         .await
@@ -198,18 +217,21 @@ async fn rows_of(
 }
 
 /// Reads rows of all collections behind `start`.
-async fn scan(call: &Call<'_>, start: Option<Position>, limit: Option<usize>) -> Result<Rows> {
+async fn scan(
+    call: &Call<'_>,
+    start: Option<Position>,
+    narrow: impl Fn(ScanFluentBuilder) -> ScanFluentBuilder,
+) -> Result<Rows> {
     let config = &call.link.config;
     let start = start.map(|position| item::row(&position.collection, &position.key));
     let answer = call
         .send(Repeat::Freely, || {
-            call.client
+            let request = call
+                .client
                 .scan()
                 .table_name(&config.table)
-                .set_exclusive_start_key(start.clone())
-                .set_limit(limit.map(to_i32))
-                .consistent_read(config.consistent_reads)
-                .send()
+                .set_exclusive_start_key(start.clone());
+            narrow(request).send()
         })
         .await
         .map_err(|failure| failure.of_read(LIST))?;

@@ -1,7 +1,5 @@
 //! Making the table, and having DynamoDB reclaim what has expired.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_time_to_live::UpdateTimeToLiveError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
@@ -146,8 +144,7 @@ async fn try_to_enable_expiry(call: &Call<'_>) -> Result<(), Failure> {
         .attribute_name(TTL)
         .enabled(true)
         .build()
-        .map_err(SdkError::<UpdateTimeToLiveError>::construction_failure)
-        .map_err(Failure::unpack)?;
+        .map_err(|error| Failure::not_set_up(&error.to_string()))?;
     call.send(Repeat::Freely, || {
         call.client
             .update_time_to_live()

@@ -35,6 +35,8 @@ fn entry(n: u64) -> Entry {
 /// A store behind a proxy, with a collection of its own.
 struct Faulty {
     store: DynamoDbStore,
+    /// A store that nothing is in the way of, to prepare and to look.
+    direct: DynamoDbStore,
     proxy: Proxy,
     collection: String,
 }
@@ -68,14 +70,15 @@ impl Faulty {
 
     /// The store has not looked for its table, which is there.
     async fn unopened(set_up: impl FnOnce(DynamoDbStoreBuilder) -> DynamoDbStoreBuilder) -> Self {
-        let table = support::builder(TABLE).await;
-        table.build().unwrap().open().await.unwrap();
+        let direct = support::builder(TABLE).await.build().unwrap();
+        direct.open().await.unwrap();
         let proxy = Proxy::start().await;
         let builder = support::builder_at(&proxy.endpoint(), TABLE)
             .attempt_timeout(OPERATION)
             .operation_timeout(OPERATION);
         Self {
             store: set_up(builder).build().unwrap(),
+            direct,
             proxy,
             collection: support::unique("faults"),
         }

@@ -41,6 +41,7 @@ struct Script {
     faults: HashMap<String, Vec<(usize, Fault)>>,
     arrived: HashMap<String, usize>,
     handed_on: HashMap<String, usize>,
+    last: HashMap<String, Value>,
 }
 
 /// A proxy of the shared service.
@@ -94,6 +95,11 @@ impl Proxy {
     pub(crate) fn handed_on(&self, operation: &str) -> usize {
         let script = self.script.lock().unwrap();
         script.handed_on.get(operation).copied().unwrap_or(0)
+    }
+
+    /// The last request of `operation` that the service has been given.
+    pub(crate) fn last(&self, operation: &str) -> Value {
+        self.script.lock().unwrap().last[operation].clone()
     }
 
     /// Ends all connections and takes no more.
@@ -226,7 +232,7 @@ async fn serve(mut client: TcpStream, upstream: &str, script: &Mutex<Script>) ->
                 body: b"{}".to_vec(),
             },
             _ => {
-                count_handed_on(script, operation);
+                hand_on(script, operation, &request.body);
                 // So that the answer is not in chunks.
                 request.head = request.head.replacen("HTTP/1.1", "HTTP/1.0", 1);
                 let mut service = TcpStream::connect(upstream).await?;
@@ -260,9 +266,12 @@ async fn serve(mut client: TcpStream, upstream: &str, script: &Mutex<Script>) ->
     }
 }
 
-fn count_handed_on(script: &Mutex<Script>, operation: String) {
+fn hand_on(script: &Mutex<Script>, operation: String, body: &[u8]) {
     let mut script = script.lock().unwrap();
-    *script.handed_on.entry(operation).or_default() += 1;
+    *script.handed_on.entry(operation.clone()).or_default() += 1;
+    script
+        .last
+        .insert(operation, serde_json::from_slice(body).unwrap_or_default());
 }
 
 fn next_fault(script: &Mutex<Script>, operation: &str) -> Option<Fault> {

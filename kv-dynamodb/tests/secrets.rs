@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use kv_core::{Entry, Error, PutMode, Store, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 
 use crate::proxy::{Fault, Proxy};
 use crate::support::{self, TABLE};
@@ -19,10 +19,9 @@ fn entry() -> Entry {
     Entry::new(Value::from_json(format!(r#"{{"a":"{VALUE}"}}"#)).unwrap())
 }
 
-/// Keeps the text of all that is logged.
-#[derive(Clone, Debug)]
+/// Keeps the text of all that is logged, at every level.
+#[derive(Clone, Debug, Default)]
 struct Log {
-    most: Level,
     text: Arc<Mutex<String>>,
 }
 
@@ -33,8 +32,8 @@ impl Visit for Log {
 }
 
 impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.most
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -69,21 +68,18 @@ fn shown(error: &Error) -> String {
 }
 
 /// Every operation under every fault, and what of it is shown and logged.
-async fn run(most: Level) -> (String, String) {
-    let log = Log {
-        most,
-        text: Arc::default(),
-    };
+async fn run() -> (String, String) {
+    let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
     let table = support::builder(TABLE).await;
     table.build().unwrap().open().await.unwrap();
     let proxy = Proxy::start().await;
-    let store = support::builder_at(&proxy.endpoint(), TABLE)
-        .build()
-        .unwrap();
+    let builder = support::builder_at(&proxy.endpoint(), TABLE);
+    let mut text = format!("{builder:?}");
+    let store = builder.build().unwrap();
     let collection = support::unique("secrets");
     let c = &collection;
-    let mut text = format!("{store:?}");
+    write!(text, "{store:?}").unwrap();
     for fault in [
         None,
         Some(Fault::Refuse(400, "AccessDeniedException")),
@@ -136,9 +132,9 @@ async fn run(most: Level) -> (String, String) {
 
 #[tokio::test]
 async fn errors_debug_and_logs_hold_no_key_no_value_and_no_credential() {
-    let (shown, logged) = run(Level::DEBUG).await;
+    let (shown, logged) = run().await;
     assert!(shown.contains("AccessDeniedException"), "{shown}");
-    assert!(logged.len() > 1000, "{logged}");
+    assert!(!logged.is_empty());
     for text in [shown, logged] {
         for secret in [KEY, VALUE, "hunter2", support::SECRET_KEY] {
             assert!(!text.contains(secret), "{secret}: {text}");

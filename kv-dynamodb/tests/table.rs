@@ -171,7 +171,7 @@ async fn a_large_collection_is_listed_in_few_steps() {
     let table = support::unique("large");
     let store = support::builder(&table).await.build().unwrap();
     for collection in ["a", "b", "c"] {
-        let entries = (0..500).map(|n| (format!("k{n}"), entry())).collect();
+        let entries = (0..1000).map(|n| (format!("k{n}"), entry())).collect();
         store.put_many(collection, entries).await.unwrap();
     }
     let page = store.collections(kv_core::KeyQuery::new()).await.unwrap();

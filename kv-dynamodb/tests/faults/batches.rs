@@ -24,7 +24,7 @@ fn refs(keys: &[String]) -> Vec<&str> {
 async fn what_a_batch_left_undone_is_done_later() {
     let t = Faulty::patient().await;
     let c = &t.collection;
-    for count in [1, 2, 24, 25, 26, 99, 100, 101, 260] {
+    for count in [1, 2, 24, 25, 26, 99, 100, 101, 1001] {
         for part in [0, 1, 20, 7] {
             t.proxy.spoil("BatchWriteItem", 1, Fault::Partly(part));
             t.proxy.spoil("BatchGetItem", 1, Fault::Partly(part));
@@ -72,7 +72,7 @@ async fn keys_that_stayed_unwritten_are_named_and_the_others_are_written() {
     assert_eq!(left.len(), 25);
     for (key, read) in keys
         .iter()
-        .zip(t.store.get_many(c, &refs(&keys)).await.unwrap())
+        .zip(t.direct.get_many(c, &refs(&keys)).await.unwrap())
     {
         assert_eq!(
             read.unwrap().is_none(),
@@ -97,7 +97,7 @@ async fn keys_that_stayed_unread_are_errors_in_their_places() {
     let t = Faulty::new().await;
     let c = &t.collection;
     let keys = keys(120);
-    t.store.put_many(c, entries(&keys)).await.unwrap();
+    t.direct.put_many(c, entries(&keys)).await.unwrap();
     t.proxy.spoil("BatchGetItem", 1, Fault::Partly(40));
     t.proxy.spoil("BatchGetItem", usize::MAX, Fault::Partly(0));
     let read = within(OPERATION, t.store.get_many(c, &refs(&keys)))
@@ -134,7 +134,7 @@ async fn a_bulk_removal_that_fails_halfway_is_of_unknown_outcome() {
     let t = Faulty::new().await;
     let c = &t.collection;
     let keys = keys(60);
-    t.store.put_many(c, entries(&keys)).await.unwrap();
+    t.direct.put_many(c, entries(&keys)).await.unwrap();
 
     t.proxy.spoil("BatchWriteItem", 1, Fault::Partly(25));
     t.proxy
@@ -143,7 +143,7 @@ async fn a_bulk_removal_that_fails_halfway_is_of_unknown_outcome() {
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
     t.proxy.heal();
 
-    let left = t.store.keys(c, Default::default()).await.unwrap().keys;
+    let left = t.direct.keys(c, Default::default()).await.unwrap().keys;
     assert_eq!(left.len(), 35);
     t.proxy
         .spoil("DeleteItem", 16, Fault::Delay(Default::default()));
@@ -155,7 +155,7 @@ async fn a_bulk_removal_that_fails_halfway_is_of_unknown_outcome() {
     let error = t.store.delete_many(c, &refs(&left)).await.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
     t.proxy.heal();
-    let left = t.store.keys(c, Default::default()).await.unwrap().keys;
+    let left = t.direct.keys(c, Default::default()).await.unwrap().keys;
     assert_eq!(left.len(), 19);
 }
 
@@ -163,7 +163,7 @@ async fn a_bulk_removal_that_fails_halfway_is_of_unknown_outcome() {
 async fn a_bulk_removal_that_fails_before_anything_went_is_unavailable() {
     let t = Faulty::new().await;
     let c = &t.collection;
-    t.store
+    t.direct
         .put(c, "k", entry(1), PutMode::Create)
         .await
         .unwrap();

@@ -72,7 +72,7 @@ async fn endless_throttling_is_unavailable_in_time_and_nothing_is_applied() {
     let new = t.proxy.handed_on("PutItem") + t.proxy.handed_on("DeleteItem");
     assert_eq!(new, old);
     t.proxy.heal();
-    assert_eq!(t.store.get(c, "k").await.unwrap(), None);
+    assert_eq!(t.direct.get(c, "k").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -85,5 +85,5 @@ async fn an_overwrite_that_failed_once_before_it_was_throttled_is_of_unknown_out
         .put(&t.collection, "k", entry(1), PutMode::Overwrite);
     let error = within(OPERATION, put).await.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
-    assert!(t.store.get(&t.collection, "k").await.unwrap().is_some());
+    assert!(t.direct.get(&t.collection, "k").await.unwrap().is_some());
 }
