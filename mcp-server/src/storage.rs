@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        let error = open(text).map(|_| ()).unwrap_err();
+        let error = open(text).map(|_| ()).expect_err("it is refused");
         let text = format!("{error} {error:?}");
         assert!(
             text.contains("--storage") || matches!(error, Error::Store { .. }),
@@ -162,14 +162,14 @@ mod tests {
                 "dynamodb",
             ),
         ] {
-            assert_eq!(open(text).unwrap().info().name, name, "{text}");
+            assert_eq!(open(text).expect("a store").info().name, name, "{text}");
         }
     }
 
     #[test]
     fn a_folder_is_shared_only_when_it_says_so() {
-        assert!(!open("disk:data").unwrap().info().shared);
-        assert!(open("disk:data?shared").unwrap().info().shared);
+        assert!(!open("disk:data").expect("a store").info().shared);
+        assert!(open("disk:data?shared").expect("a store").info().shared);
     }
 
     #[test]
