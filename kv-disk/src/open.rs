@@ -125,22 +125,24 @@ fn replay(config: &Config, db: &redb::Database, id: [u8; 16], durable: bool) -> 
     let Some(log) = file::read_log(&config.path, LOG_BYTES)? else {
         return Ok(false);
     };
+    let in_database = |fault: Fault| error::in_file(file::database_path(&config.path), fault.error);
+    let after = contained(|| read_counter(&db.begin_read()?.open_table(META)?));
+    let records = records_after(&log, id, after.map_err(in_database)?)
+        .map_err(|error| error::in_log(file::log_path(&config.path), error))?;
+    if records.is_empty() {
+        return Ok(false);
+    }
     let applied = contained(|| {
-        let after = read_counter(&db.begin_read()?.open_table(META)?)?;
-        let records = records_after(&log, id, after)?;
-        if records.is_empty() {
-            return Ok(false);
-        }
         let mut transaction = db.begin_write()?;
         transaction.set_two_phase_commit(config.two_phase_commit);
         if !durable {
             transaction.set_durability(redb::Durability::None)?;
         }
         redo::apply(&transaction, &records)?;
-        transaction.commit()?;
-        Ok(true)
+        Ok(transaction.commit()?)
     });
-    applied.map_err(|fault| error::in_log(file::log_path(&config.path), fault.error))
+    applied.map_err(in_database)?;
+    Ok(true)
 }
 
 fn open_database(

@@ -211,6 +211,7 @@ impl Writer {
         if let Err(error) = self.database.make_durable() {
             if self.database.config().logs() {
                 tracing::warn!(%error, "writes are in the log and not yet in the database");
+                self.durable_at = later(10 * IDLE);
             } else {
                 tracing::warn!(%error, "acknowledged writes did not reach the medium");
             }

@@ -164,7 +164,7 @@ async fn writes_in_the_log_are_not_lost_when_others_fill_the_medium() {
 #[tokio::test]
 async fn a_store_with_a_full_log_opens_and_reads_on_a_medium_without_a_byte_left() {
     const WRITES: u64 = 610;
-    let tmpfs = Tmpfs::mount("192m");
+    let tmpfs = Tmpfs::mount("512m");
     let (path, crashed) = (tmpfs.path().join("store"), tmpfs.path().join("crashed"));
     let text = "x".repeat(50_000);
     let alive = store(&path, 0);
