@@ -160,8 +160,6 @@ async fn one_node_leads_to_all_of_them() {
         let put = store.put(&collection, &key, entry(&key), PutMode::Create);
         put.await.unwrap();
     }
-    let keys = store.keys(&collection, KeyQuery::new()).await.unwrap();
-    assert!(keys.keys.len() <= 100);
     assert_eq!(store.clear(&collection).await.unwrap(), 100);
 }
 
