@@ -312,7 +312,7 @@ impl RedisStoreBuilder {
             SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
                 .set_client_to_redis_protocol(ProtocolVersion::RESP3)
                 .set_client_to_redis_tcp_settings(tcp)
-                .set_client_to_redis_db(self.db.map_or(0, i64::from));
+                .set_client_to_redis_db(self.db.map_or(infos[0].redis_settings().db(), i64::from));
         if let Some(username) = &self.username {
             builder = builder.set_client_to_redis_username(username);
         }

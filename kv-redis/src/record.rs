@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kv_core::envelope::{self, Envelope};
-use kv_core::{Entry, Result, Timestamp};
+use kv_core::{Entry, Result, Timestamp, envelope};
 use redis::Value;
 
 use crate::error::{Failure, Kind};
@@ -34,7 +33,7 @@ pub(crate) fn counts(record: Option<Bytes>, now: Timestamp) -> bool {
 
 /// Returns the entry of a record that says that it is of this collection and key.
 pub(crate) fn own(record: Bytes, collection: &str, key: &str) -> Option<Entry> {
-    let envelope: Envelope = envelope::decode(record).ok()?;
+    let envelope = envelope::decode(record).ok()?;
     envelope.is_of(collection, key).then_some(envelope.entry)
 }
 

@@ -26,8 +26,6 @@ pub(crate) struct Nodes(pub(crate) Vec<RedisServer>);
 
 impl Nodes {
     pub(crate) fn start() -> Self {
-        let node =
-            || RedisServer::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
         let nodes: Vec<_> = (0..3).map(|_| node()).collect();
         let port = nodes[0].port().to_string();
         for (n, node) in (0..).zip(&nodes) {
@@ -43,19 +41,28 @@ impl Nodes {
             run(&url, &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
             run(&url, &["CLUSTER", "MEET", "127.0.0.1", &port]);
         }
-        let started = Instant::now();
-        while !nodes.iter().all(|node| is_whole(&node.url())) {
-            assert!(
-                started.elapsed() < START_TIMEOUT,
-                "the cluster does not form"
-            );
-            thread::sleep(Duration::from_millis(20));
-        }
+        until(|| nodes.iter().all(|node| is_whole(&node.url())));
         Self(nodes)
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
         self.0.iter().map(RedisServer::url).collect()
+    }
+}
+
+fn node() -> RedisServer {
+    RedisServer::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
+}
+
+/// Waits until the nodes have come to an agreement.
+fn until(mut agreed: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !agreed() {
+        assert!(
+            started.elapsed() < START_TIMEOUT,
+            "the cluster does not agree"
+        );
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -160,8 +167,6 @@ async fn one_node_leads_to_all_of_them() {
         let put = store.put(&collection, &key, entry(&key), PutMode::Create);
         put.await.unwrap();
     }
-    let keys = store.keys(&collection, KeyQuery::new()).await.unwrap();
-    assert!(keys.keys.len() <= 100);
     assert_eq!(store.clear(&collection).await.unwrap(), 100);
 }
 
@@ -217,9 +222,46 @@ async fn a_slot_that_moved_is_found_at_its_new_node() {
     for url in &urls {
         run(url, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
     }
-    put(&store, "k", "after").await.unwrap();
-    assert_eq!(get(&store, "k").await, Some(value("after")));
+    // The node of before refuses all of them, and they are sent again in any order.
+    let entries = (0..20).map(|n| ("k".to_owned(), entry(&n.to_string())));
+    store.put_many("c", entries.collect()).await.unwrap();
+    assert_eq!(get(&store, "k").await, Some(value("19")));
     assert!(store.delete("c", "k").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_over_is_found() {
+    let mut nodes = Nodes::start();
+    let urls = nodes.urls();
+    let store = RedisStore::cluster(urls.clone()).build().unwrap();
+    let replica = node();
+    let port = nodes.0[0].port().to_string();
+    run(&replica.url(), &["CLUSTER", "MEET", "127.0.0.1", &port]);
+    let master: String = command(&urls[0], &["CLUSTER", "MYID"]).unwrap();
+    let follow = ["CLUSTER", "REPLICATE", master.as_str()];
+    until(|| command::<()>(&replica.url(), &follow).is_ok());
+    let keys: Vec<_> = (0..30).map(|n| n.to_string()).collect();
+    for key in &keys {
+        put(&store, key, "before").await.unwrap();
+    }
+    let size = |url: &str| command::<i64>(url, &["DBSIZE"]).unwrap();
+    until(|| size(&replica.url()) == size(&urls[0]));
+    until(|| {
+        command::<String>(&urls[1], &["CLUSTER", "NODES"])
+            .unwrap()
+            .contains("slave")
+    });
+
+    nodes.0[0].kill();
+    for key in &keys {
+        let start = Instant::now();
+        while let Err(error) = put(&store, key, "after").await {
+            let honest = matches!(error, Error::OutcomeUnknown { .. }) || error.is_retryable();
+            assert!(honest, "{error:?}");
+            assert!(start.elapsed() < START_TIMEOUT, "{error:?}");
+        }
+        assert_eq!(get(&store, key).await, Some(value("after")));
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kv_core::conformance::Fixture;
+use kv_core::name::{MAX_COLLECTION_BYTES, MAX_KEY_BYTES};
 use kv_core::wrappers::PrefixCollections;
 use kv_core::{ManualClock, Store};
 use kv_redis::{RedisStore, RedisStoreBuilder};
@@ -33,6 +34,15 @@ fn fixture(
     let builder = RedisStore::builder(&url).clock(clock);
     let store = set_up(builder).build().unwrap();
     (Fixture::with_guard(store, server), url)
+}
+
+/// Makes a store in a collection prefix that nobody else uses.
+fn alone(builder: RedisStoreBuilder) -> Fixture<PrefixCollections<RedisStore>> {
+    let prefix = format!("alone-{:016x}", fastrand::u64(..));
+    let longest = MAX_COLLECTION_BYTES - prefix.len() - "__".len();
+    let store = builder.allow_destroy().build().unwrap();
+    Fixture::new(PrefixCollections::new(store, &prefix).unwrap())
+        .with_longest_names(longest, MAX_KEY_BYTES)
 }
 
 mod server {
@@ -73,15 +83,22 @@ mod other_type {
     kv_core::undecodable_tests!(make);
 }
 
-mod wrapped {
+/// On the server that all tests of a run share, behind `dyn`.
+mod shared_server {
     use super::*;
+    use kv_tests::services;
 
     async fn make(clock: Arc<ManualClock>) -> Fixture<Arc<dyn Store>> {
-        let (fixture, _) = fixture(clock, RedisStoreBuilder::allow_destroy);
-        fixture.map(|store| Arc::new(store) as Arc<dyn Store>)
+        let store = RedisStore::builder(services::redis().await).clock(clock);
+        Fixture::new(Arc::new(store.build().unwrap()))
     }
 
-    kv_core::conformance_tests!(make);
+    async fn make_alone(clock: Arc<ManualClock>) -> Fixture<PrefixCollections<RedisStore>> {
+        let store = RedisStore::builder(services::redis().await).clock(clock);
+        alone(store)
+    }
+
+    kv_core::conformance_tests!(make, alone = make_alone);
 }
 
 mod cluster {
@@ -93,13 +110,8 @@ mod cluster {
         Fixture::new(store.build().unwrap())
     }
 
-    /// In a collection prefix that nobody else uses.
     async fn make_alone(clock: Arc<ManualClock>) -> Fixture<PrefixCollections<RedisStore>> {
-        let prefix = format!("alone-{:016x}", fastrand::u64(..));
-        let longest = kv_core::name::MAX_COLLECTION_BYTES - prefix.len() - 2;
-        let store = RedisStore::cluster(shared()).clock(clock).allow_destroy();
-        Fixture::new(PrefixCollections::new(store.build().unwrap(), &prefix).unwrap())
-            .with_longest_names(longest, kv_core::name::MAX_KEY_BYTES)
+        alone(RedisStore::cluster(shared()).clock(clock))
     }
 
     kv_core::conformance_tests!(make, alone = make_alone);

@@ -90,6 +90,24 @@ async fn a_suspended_server_is_given_up_in_time_and_used_again_when_it_is_back()
 }
 
 #[tokio::test]
+async fn an_attempt_to_connect_that_failed_unseen_is_not_held_against_the_server() {
+    let server = server();
+    let store = RedisStore::builder(server.url())
+        .connect_timeout(Duration::from_millis(200))
+        .operation_timeout(Duration::from_millis(100))
+        .retries(0)
+        .build()
+        .unwrap();
+    server.suspend();
+    let error = put(&store, "k", "v").await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.resume();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    put(&store, "k", "v").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_paused_server_is_given_up_in_time_and_used_again_when_it_is_back() {
     let server = server();
     let store = hasty(server.url()).build().unwrap();

@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, Shared};
 use kv_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use tokio::task::AbortHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -31,7 +32,7 @@ pub(crate) struct Node {
 
 enum State {
     Closed,
-    Dialing(Dialing),
+    Dialing(Dialing, AbortHandle),
     Open(Line),
 }
 
@@ -108,7 +109,7 @@ impl Node {
             return Err(Failure::not_sent(error));
         };
         let mut state = self.state();
-        if matches!(&*state, State::Dialing(current) if current.ptr_eq(&dialing)) {
+        if matches!(&*state, State::Dialing(current, _) if current.ptr_eq(&dialing)) {
             *state = match &dialed {
                 Ok(line) => State::Open(line.clone()),
                 Err(_) => State::Closed,
@@ -122,16 +123,23 @@ impl Node {
         let mut state = self.state();
         match &*state {
             State::Open(line) if !line.broken.load(Ordering::Acquire) => return Ok(line.clone()),
-            State::Dialing(dialing) => return Err(dialing.clone()),
+            State::Dialing(dialing, task) => {
+                // An attempt that failed when nobody waited any more says nothing about now.
+                let failed =
+                    task.is_finished() && matches!(dialing.clone().now_or_never(), Some(Err(_)));
+                if !failed {
+                    return Err(dialing.clone());
+                }
+            }
             State::Open(_) | State::Closed => {}
         }
-        let dialing = self.dialing();
-        *state = State::Dialing(dialing.clone());
+        let (dialing, task) = self.dialing();
+        *state = State::Dialing(dialing.clone(), task);
         Err(dialing)
     }
 
     /// Starts to connect, on a task of its own, so that no caller's end ends it.
-    fn dialing(&self) -> Dialing {
+    fn dialing(&self) -> (Dialing, AbortHandle) {
         let (dial, limits) = (Arc::clone(&self.dial), self.limits);
         let policy_checked = Arc::clone(&self.policy_checked);
         let dialing = tokio::spawn(async move {
@@ -142,10 +150,10 @@ impl Node {
             }
             Ok(line)
         });
-        dialing
-            .map(|ended| ended.unwrap_or_else(|_| Err(unavailable("the runtime ends", None))))
-            .boxed()
-            .shared()
+        let task = dialing.abort_handle();
+        let dialing = dialing
+            .map(|ended| ended.unwrap_or_else(|_| Err(unavailable("the runtime ends", None))));
+        (dialing.boxed().shared(), task)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
