@@ -23,6 +23,9 @@ const GROUP_BYTES: u64 = 8 << 20;
 /// How long nobody writes before what is in the log is made durable in the database too.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// How long after a failure that is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// How long puts of the size that met a full medium are refused, unless room shows up before.
 /// Each attempt costs closing and opening the file.
 const REFUSAL: Duration = Duration::from_millis(500);
@@ -211,10 +214,13 @@ impl Writer {
         if let Err(error) = self.database.make_durable() {
             if self.database.config().logs() {
                 tracing::warn!(%error, "writes are in the log and not yet in the database");
-                self.durable_at = later(10 * IDLE);
             } else {
                 tracing::warn!(%error, "acknowledged writes did not reach the medium");
             }
+        }
+        // Also when it failed and opening the file again has brought the log's writes back.
+        if self.database.is_undurable() && self.database.config().logs() {
+            self.durable_at = later(RETRY);
         }
     }
 

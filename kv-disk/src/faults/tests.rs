@@ -467,3 +467,26 @@ async fn a_write_larger_than_the_queue_goes_alone() {
         result.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_failed_take_over_from_the_log_is_tried_again() {
+    let bench = Bench::new(|builder| builder).await;
+    put(&bench.store, "k", "first").await.unwrap();
+    put(&bench.store, "k", "second").await.unwrap();
+    bench.faults.fail_after(0, 1, EIO);
+    let copy = tempfile::tempdir().unwrap();
+    let name = "store.redb";
+    tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            std::fs::copy(bench.folder.path().join(name), copy.path().join(name)).unwrap();
+            let copied = DiskStore::new(copy.path()).unwrap();
+            if get(&copied, "k").await == value("second") {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert!(bench.faults.heal(), "nothing failed");
+}
