@@ -61,6 +61,15 @@ pub(crate) struct Config {
     pub(crate) faults: Arc<crate::faults::Faults>,
 }
 
+impl Config {
+    /// Tells whether writes become durable in the log, before they are in the database.
+    ///
+    /// Writes of a shared store have to be in the file, where the other processes see them.
+    pub(crate) fn logs(&self) -> bool {
+        !self.shared && self.durability == Durability::Immediate
+    }
+}
+
 /// Sets up a [`DiskStore`]. Made by [`DiskStore::builder`].
 ///
 /// # Examples
@@ -121,8 +130,9 @@ impl DiskStoreBuilder {
 
     /// Lets any number of local processes use the folder at once. Default: one process alone.
     ///
-    /// Every process must say so. Each write then takes the file's lock and two syncs: about twice
-    /// the time of an exclusive write. Network file systems are not supported.
+    /// Every process must say so. Each write then takes the file's lock and two syncs of the
+    /// database instead of one of a log: about four times the time of an exclusive write. Network
+    /// file systems are not supported.
     pub fn shared(mut self) -> Self {
         self.shared = true;
         self
@@ -137,8 +147,9 @@ impl DiskStoreBuilder {
     /// Sets whether each commit is written in two steps with a sync each. Default: off.
     ///
     /// One step is safe against crashes. Two steps also hold against an attacker who chooses what
-    /// is stored, knows the file's content, and can crash the machine in the middle of a sync, and
-    /// take about 1.5 times as long. A shared store always commits in two steps.
+    /// is stored, knows the file's content, and can crash the machine in the middle of a sync. With a
+    /// log only the commits that take over from it are concerned. A shared store always commits in
+    /// two steps.
     pub fn two_phase_commit(mut self, enabled: bool) -> Self {
         self.two_phase_commit = enabled;
         self

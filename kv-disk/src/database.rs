@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use kv_core::{Error, Result};
@@ -13,6 +13,8 @@ use redb::ReadableDatabase;
 
 use crate::builder::Config;
 use crate::error::{self, Fault, Remedy};
+use crate::file;
+use crate::log::{LOG_BYTES, Log, LogRecord};
 use crate::open::open_file;
 use crate::table::META;
 use crate::transaction::{Transaction, read_counter};
@@ -25,7 +27,7 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Database {
     config: Arc<Config>,
     slot: RwLock<Slot>,
-    /// Whether commits have been acknowledged that are not on the medium yet.
+    /// Whether redb has commits that are not on the medium yet; with a log they are there.
     undurable: AtomicBool,
     /// Whether such commits have been lost, which the next flush reports.
     lost: AtomicBool,
@@ -41,11 +43,15 @@ struct Slot {
     closed: bool,
 }
 
-/// An open redb database and the id in it.
+/// An open redb database, the id in it, and its log.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) db: redb::Database,
     pub(crate) id: [u8; 16],
+    /// Used by one thread at a time, the one with redb's write transaction.
+    pub(crate) log: Mutex<Log>,
+    /// Whether writes of the log have been applied that redb has not made durable yet.
+    pub(crate) replayed: bool,
 }
 
 /// What a writer knows of the file it writes to.
@@ -70,13 +76,13 @@ impl Database {
         let open = open_file(&config, config.verify_on_open)?;
         Ok(Self {
             config,
+            undurable: AtomicBool::new(open.replayed),
             slot: RwLock::new(Slot {
                 open: Some(open),
                 generation: 0,
                 failed: None,
                 closed: false,
             }),
-            undurable: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         })
     }
@@ -125,35 +131,49 @@ impl Database {
         let generation = slot.generation;
         let first = session.generation != Some(generation);
         let durable = durable || first;
+        let logged = self.config.logs() && !first && self.backlog_has_room();
         let committing = Cell::new(None);
+        let in_database = Cell::new(durable);
         let written = contained(|| {
             let mut transaction = open.db.begin_write()?;
             transaction.set_two_phase_commit(self.config.two_phase_commit);
-            if !durable {
+            let mut tables = Transaction::open(&transaction, open.id, first, logged, now)?;
+            body(&mut tables)?;
+            let Some(written) = tables.finish()? else {
+                return transaction.abort().map_err(Fault::from);
+            };
+            committing.set(Some(written.count));
+            let mut log = open.log.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(rows) = written.rows.filter(|rows| log.has_room(rows)) {
+                log.append(
+                    &self.config,
+                    LogRecord {
+                        previous: written.previous,
+                        count: written.count,
+                        rows: &rows,
+                    },
+                )?;
+                in_database.set(false);
+            }
+            if !in_database.get() {
+                self.undurable.store(true, Ordering::Release);
                 transaction.set_durability(redb::Durability::None)?;
             }
-            let mut tables = Transaction::open(&transaction, open.id, first, now)?;
-            body(&mut tables)?;
-            match tables.finish()? {
-                None => transaction.abort().map_err(Fault::from),
-                Some(count) => {
-                    if !durable {
-                        self.undurable.store(true, Ordering::Release);
-                    }
-                    committing.set(Some(count));
-                    // After a failed commit redb has given up its state, whatever the reason.
-                    transaction
-                        .commit()
-                        .map_err(|error| Fault::from(error).and_reopen())
-                }
+            // After a failed commit redb has given up its state, whatever the reason.
+            transaction
+                .commit()
+                .map_err(|error| Fault::from(error).and_reopen())?;
+            if in_database.get() {
+                log.restart();
             }
+            Ok(())
         });
         drop(slot);
         let fault = match written {
             Ok(()) => {
                 if committing.get().is_some() {
                     session.generation = Some(generation);
-                    if durable {
+                    if in_database.get() {
                         self.undurable.store(false, Ordering::Release);
                     }
                 }
@@ -187,17 +207,41 @@ impl Database {
         })
     }
 
-    /// Makes every acknowledged commit durable.
+    /// Tells whether the medium has room for what the database may grow by until it takes over from
+    /// the log: what the log adds, and new copies of all pages. Measured under random overwrites,
+    /// those are three for each page that was there.
+    ///
+    /// What the log has acknowledged must find its place in the database, so on a medium that is
+    /// nearly full each commit is one of the database.
+    fn backlog_has_room(&self) -> bool {
+        let folder = &self.config.path;
+        let (Ok(free), Ok(stored)) = (file::free_bytes(folder), file::database_bytes(folder))
+        else {
+            return false;
+        };
+        free >= 3 * stored + 2 * LOG_BYTES + self.config.free_space_floor
+    }
+
+    /// Tells whether redb has commits that it has not made durable.
+    pub(crate) fn is_undurable(&self) -> bool {
+        self.undurable.load(Ordering::Acquire)
+    }
+
+    /// Makes every commit durable in the database.
     pub(crate) fn make_durable(&self) -> Result<()> {
-        if self.undurable.load(Ordering::Acquire) {
+        if self.is_undurable() {
             let slot = self.slot()?;
             let open = slot.open.as_ref().ok_or_else(error::closed)?;
             let generation = slot.generation;
             let synced = contained(|| {
-                let transaction = open.db.begin_write()?;
+                let mut transaction = open.db.begin_write()?;
+                transaction.set_two_phase_commit(self.config.two_phase_commit);
+                let mut log = open.log.lock().unwrap_or_else(PoisonError::into_inner);
                 transaction
                     .commit()
-                    .map_err(|error| Fault::from(error).and_reopen())
+                    .map_err(|error| Fault::from(error).and_reopen())?;
+                log.restart();
+                Ok(())
             });
             drop(slot);
             match synced {
@@ -226,6 +270,7 @@ impl Database {
         &self,
         f: impl FnOnce(&mut redb::Database) -> Result<T, Fault>,
     ) -> Result<T> {
+        self.make_durable()?;
         drop(self.slot()?);
         let mut slot = self.slot_mut();
         let generation = slot.generation;
@@ -245,10 +290,19 @@ impl Database {
     pub(crate) fn close(&self) {
         let mut slot = self.slot_mut();
         slot.closed = true;
-        if let Some(open) = slot.open.take()
-            && let Err(fault) = contained(|| open.db.close().map_err(Fault::from))
-        {
-            tracing::warn!(error = %fault.error, "the disk store did not close cleanly");
+        let Some(Open { db, log, .. }) = slot.open.take() else {
+            return;
+        };
+        drop(log);
+        let removed = if self.config.logs() && !self.is_undurable() {
+            // Before the file's lock goes, after which another process may log.
+            file::remove_log(&self.config.path)
+        } else {
+            Ok(())
+        };
+        let closed = contained(|| db.close().map_err(Fault::from)).map_err(|fault| fault.error);
+        if let Err(error) = removed.and(closed) {
+            tracing::warn!(%error, "the disk store did not close cleanly");
         }
     }
 
@@ -260,7 +314,7 @@ impl Database {
         }
         if let Some(old) = slot.open.take() {
             tracing::warn!("opening the disk store again after a failure");
-            if self.undurable.swap(false, Ordering::AcqRel) {
+            if self.undurable.swap(false, Ordering::AcqRel) && !self.config.logs() {
                 self.lost.store(true, Ordering::Release);
             }
             // What went wrong is known; closing can only add to it.
@@ -275,6 +329,7 @@ impl Database {
     fn fill(&self, slot: &mut Slot, verify: bool) -> Result<()> {
         match open_file(&self.config, verify) {
             Ok(open) => {
+                self.undurable.store(open.replayed, Ordering::Release);
                 slot.open = Some(open);
                 slot.generation += 1;
                 slot.failed = None;

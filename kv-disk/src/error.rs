@@ -155,6 +155,28 @@ pub(crate) fn in_file(path: PathBuf, error: Error) -> Error {
     }
 }
 
+/// The log is damaged, and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is damaged; restore the folder from a backup, or move this file away to go on without the \
+     writes of the last moments before the crash", path.display()
+)]
+struct DamagedLog {
+    path: PathBuf,
+    source: Option<Source>,
+}
+
+/// Adds to the error of a damaged log which file it is.
+pub(crate) fn in_log(path: PathBuf, error: Error) -> Error {
+    match error {
+        Error::Corrupted { reason, source } => Error::Corrupted {
+            reason,
+            source: Some(Arc::new(DamagedLog { path, source })),
+        },
+        error => error,
+    }
+}
+
 fn damaged(source: redb::Error) -> Error {
     Error::Corrupted {
         reason: "the database file is damaged",

@@ -1,15 +1,24 @@
-//! A database file that is slow or broken on demand, and what the store does about it.
+//! Files that are slow or broken on demand, or lose what was not synced, and what the store does
+//! about it.
 
+use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+mod lives;
+mod medium;
+mod power;
 mod tests;
+
+use medium::Medium;
 
 /// What goes wrong in the file of one store.
 #[derive(Debug)]
@@ -23,6 +32,42 @@ pub(crate) struct Faults {
     errno: AtomicI64,
     pub(crate) syncs: AtomicU64,
     pub(crate) started_syncs: AtomicU64,
+    power: Mutex<Power>,
+}
+
+/// What a loss of power at a chosen moment would leave.
+#[derive(Debug, Default)]
+struct Power {
+    medium: Medium,
+    /// How many writes and syncs come before it.
+    left: Option<u64>,
+    /// How many operations the test has seen acknowledged.
+    acknowledged: usize,
+    lost: Option<Lost>,
+}
+
+/// The medium at the moment when the power was lost, and how much was acknowledged by then.
+#[derive(Clone, Debug)]
+pub(crate) struct Lost {
+    pub(crate) medium: Medium,
+    pub(crate) acknowledged: usize,
+}
+
+impl Power {
+    /// Counts a write or sync that is about to happen.
+    fn step(&mut self) {
+        match &mut self.left {
+            Some(0) => {
+                self.left = None;
+                self.lost = Some(Lost {
+                    medium: self.medium.clone(),
+                    acknowledged: self.acknowledged,
+                });
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+    }
 }
 
 impl Default for Faults {
@@ -34,16 +79,46 @@ impl Default for Faults {
             errno: AtomicI64::new(0),
             syncs: AtomicU64::new(0),
             started_syncs: AtomicU64::new(0),
+            power: Mutex::default(),
         }
     }
 }
 
 impl Faults {
-    pub(crate) fn wrap(self: &Arc<Self>, file: FileBackend) -> FaultyFile {
+    pub(crate) fn wrap(self: &Arc<Self>, file: File) -> FaultyFile {
+        let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap();
+        self.power().medium.opened(&path);
         FaultyFile {
-            file,
+            file: FileBackend::new(file).unwrap(),
+            path,
             faults: Arc::clone(self),
         }
+    }
+
+    fn power(&self) -> std::sync::MutexGuard<'_, Power> {
+        self.power.lock().unwrap()
+    }
+
+    /// Notes what is in `folder` before the store opens it.
+    pub(crate) fn start_with(&self, folder: &Path) {
+        for file in fs::read_dir(folder).unwrap() {
+            self.power().medium.opened(&file.unwrap().path());
+        }
+    }
+
+    /// Keeps what is on the medium `left` writes and syncs from now.
+    pub(crate) fn lose_power_after(&self, left: u64) {
+        self.power().left = Some(left);
+    }
+
+    /// Notes that one more operation has been acknowledged.
+    pub(crate) fn acknowledge(&self) {
+        self.power().acknowledged += 1;
+    }
+
+    /// Returns what was on the medium at the chosen moment, if it has come.
+    pub(crate) fn power_lost(&self) -> Option<Lost> {
+        self.power().lost.clone()
     }
 
     /// Makes every sync take this long.
@@ -83,6 +158,7 @@ impl Faults {
 #[derive(Debug)]
 pub(crate) struct FaultyFile {
     file: FileBackend,
+    path: PathBuf,
     faults: Arc<Faults>,
 }
 
@@ -97,6 +173,9 @@ impl StorageBackend for FaultyFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.faults.check()?;
+        let mut power = self.faults.power();
+        power.step();
+        power.medium.resized(&self.path, len);
         self.file.set_len(len)
     }
 
@@ -106,11 +185,18 @@ impl StorageBackend for FaultyFile {
         std::thread::sleep(Duration::from_millis(delay));
         self.faults.check()?;
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
-        self.file.sync_data()
+        self.file.sync_data()?;
+        let mut power = self.faults.power();
+        power.step();
+        power.medium.synced(&self.path);
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.faults.check()?;
+        let mut power = self.faults.power();
+        power.step();
+        power.medium.written(&self.path, offset, data);
         self.file.write(offset, data)
     }
 

@@ -1,7 +1,7 @@
 //! The folder and the file of a store: made with the right modes, opened, measured.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ pub(crate) const FILE_NAME: &str = "store.redb";
 
 /// A database that is being made, before it gets its name.
 const NEW_FILE_NAME: &str = "store.redb.new";
+
+/// The write-ahead log.
+const LOG_NAME: &str = "store.log";
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -182,6 +185,62 @@ fn not_writable(path: &Path, error: io::Error) -> Error {
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     let space = rustix::fs::statvfs(path)?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// Returns how many bytes the database file has.
+pub(crate) fn database_bytes(folder: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(database_path(folder))?.len())
+}
+
+/// Opens the log for reading and writing, making it if there is none.
+pub(crate) fn open_log(folder: &Path) -> Result<File> {
+    let path = log_path(folder);
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(|error| not_writable(&path, error))
+}
+
+/// Returns what is in the log, at most `limit` bytes; `None` when there is no log.
+pub(crate) fn read_log(folder: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let path = log_path(folder);
+    let mut bytes = Vec::new();
+    match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(&path, "cannot be read", Some(error))),
+    }
+}
+
+/// Tells whether there is a log.
+pub(crate) fn has_log(folder: &Path) -> Result<bool> {
+    let path = log_path(folder);
+    fs::exists(&path).map_err(|error| not_writable(&path, error))
+}
+
+/// Removes the log if there is one.
+pub(crate) fn remove_log(folder: &Path) -> Result<()> {
+    let path = log_path(folder);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(not_writable(&path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Waits until the names in the folder are on the medium.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| not_writable(folder, error))
+}
+
+/// Returns the path of the log.
+pub(crate) fn log_path(folder: &Path) -> PathBuf {
+    folder.join(LOG_NAME)
 }
 
 /// Returns the path of the database file.

@@ -6,7 +6,7 @@
 
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use kv_core::Error;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 /// What stands in the file: the hash first, so that it can be filled in last.
 type Wire<'a> = (u64, i64, Option<i64>, u64, &'a [u8]);
@@ -76,9 +76,9 @@ impl<'a> Record<'a> {
 /// Hashes the names and the record behind its hash. Each part seeds the next, so that a byte moved
 /// from one part to its neighbour changes the result.
 fn hash(collection: &str, key: &str, body: &[u8]) -> u64 {
-    let seed = xxh3_64(collection.as_bytes());
-    let seed = xxh3_64_with_seed(key.as_bytes(), seed);
-    xxh3_64_with_seed(body, seed)
+    let seed = XxHash3_64::oneshot(collection.as_bytes());
+    let seed = XxHash3_64::oneshot_with_seed(seed, key.as_bytes());
+    XxHash3_64::oneshot_with_seed(seed, body)
 }
 
 fn corrupted(reason: &'static str) -> Error {

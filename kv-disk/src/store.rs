@@ -22,7 +22,7 @@ use crate::{DiskStoreBuilder, Durability, integrity, table};
 
 /// A store in a folder on disk. Clones share it.
 ///
-/// The folder is made with mode 0700 and the file in it with 0600. One process at a time can use
+/// The folder is made with mode 0700 and the files in it with 0600. One process at a time can use
 /// it, unless every one of them [shares](DiskStoreBuilder::shared) it.
 ///
 /// `put_many` and `delete_many` are one transaction: all of it or nothing is applied, also across

@@ -7,6 +7,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::error::Fault;
 use crate::record::Record;
+use crate::redo::Redo;
 use crate::table::{self, ENTRIES, EXPIRY, Expiry, META, Name, meta};
 
 /// How many rows one step of a sweep, a clear or a destroy removes at most, so that the writes of
@@ -37,6 +38,20 @@ pub(crate) struct Transaction<'t> {
     changed: bool,
     now: i64,
     record: Vec<u8>,
+    /// What goes to the log, if anything does.
+    redo: Option<Redo>,
+    /// The number of the last write before this transaction.
+    previous: u64,
+}
+
+/// A transaction that changed something.
+pub(crate) struct Written {
+    /// The number of the last write before it.
+    pub(crate) previous: u64,
+    /// The number of its last write.
+    pub(crate) count: u64,
+    /// The changed rows, where they are wanted for the log and not too many for it.
+    pub(crate) rows: Option<Vec<u8>>,
 }
 
 /// What stands under a name.
@@ -48,11 +63,12 @@ enum Found {
 
 impl<'t> Transaction<'t> {
     /// Opens the tables at `now`. `first` says that it is the first write since the file was
-    /// opened.
+    /// opened, `logged` that the changed rows are to be noted for the log.
     pub(crate) fn open(
         transaction: &'t WriteTransaction,
         id: [u8; 16],
         first: bool,
+        logged: bool,
         now: i64,
     ) -> Result<Self, Fault> {
         let meta = transaction.open_table(META)?;
@@ -70,6 +86,8 @@ impl<'t> Transaction<'t> {
             changed: false,
             now,
             record: Vec::new(),
+            redo: logged.then(Redo::default),
+            previous: counter,
         })
     }
 
@@ -106,12 +124,18 @@ impl<'t> Transaction<'t> {
                     .expires_at
             });
         self.changed = true;
+        if let Some(redo) = &mut self.redo {
+            redo.entry_put(name, &self.record);
+        }
         if old_expiry != expires_at {
             if let Some(end) = old_expiry {
-                self.expiry.remove((end, name.0, name.1))?;
+                self.remove_expiry((end, name.0, name.1))?;
             }
             if let Some(end) = expires_at {
                 self.expiry.insert((end, name.0, name.1), ())?;
+                if let Some(redo) = &mut self.redo {
+                    redo.expiry_put((end, name.0, name.1));
+                }
             }
         }
         Ok(Ok(Revision::from_counter(self.id, self.counter)))
@@ -189,11 +213,28 @@ impl<'t> Transaction<'t> {
         key: &[u8],
         expires_at: Option<i64>,
     ) -> Result<(), Fault> {
-        self.entries.remove((collection, key))?;
+        self.remove_entry((collection, key))?;
         if let Some(end) = expires_at {
-            self.expiry.remove((end, collection, key))?;
+            self.remove_expiry((end, collection, key))?;
         }
+        Ok(())
+    }
+
+    fn remove_entry(&mut self, name: (&[u8], &[u8])) -> Result<(), Fault> {
         self.changed = true;
+        if let Some(redo) = &mut self.redo {
+            redo.entry_removed(name);
+        }
+        self.entries.remove(name)?;
+        Ok(())
+    }
+
+    fn remove_expiry(&mut self, row: (i64, &[u8], &[u8])) -> Result<(), Fault> {
+        self.changed = true;
+        if let Some(redo) = &mut self.redo {
+            redo.expiry_removed(row);
+        }
+        self.expiry.remove(row)?;
         Ok(())
     }
 
@@ -211,13 +252,10 @@ impl<'t> Transaction<'t> {
         }
         let mut removed = 0;
         for (end, (collection, key)) in &expired {
-            self.expiry
-                .remove((*end, collection.as_slice(), key.as_slice()))?;
-            self.changed = true;
+            self.remove_expiry((*end, collection, key))?;
             // An unreadable record stays until somebody overwrites or deletes it.
             if self.expiry_of(collection, key)? == Some(*end) {
-                self.entries
-                    .remove((collection.as_slice(), key.as_slice()))?;
+                self.remove_entry((collection, key))?;
                 removed += 1;
             }
         }
@@ -263,16 +301,19 @@ impl<'t> Transaction<'t> {
         Ok((listed, rows.pop().filter(|_| full).map(|(name, _)| name)))
     }
 
-    /// Closes the tables. Returns the number of the last write, to be committed, or `None` when
-    /// nothing changed.
-    pub(crate) fn finish(mut self) -> Result<Option<u64>, Fault> {
+    /// Closes the tables. Returns what there is to commit, or `None` when nothing changed.
+    pub(crate) fn finish(mut self) -> Result<Option<Written>, Fault> {
         if !self.changed {
             return Ok(None);
         }
         // Also a commit that only removes takes a number, by which it is told from the one before.
         self.counter += 1;
         self.meta.insert(meta::COUNTER, u128::from(self.counter))?;
-        Ok(Some(self.counter))
+        Ok(Some(Written {
+            previous: self.previous,
+            count: self.counter,
+            rows: self.redo.and_then(Redo::into_rows),
+        }))
     }
 }
 

@@ -20,6 +20,9 @@ const GROUP_LEN: usize = 1024;
 /// About the most bytes in one transaction; a larger operation goes alone.
 const GROUP_BYTES: u64 = 8 << 20;
 
+/// How long nobody writes before what is in the log is made durable in the database too.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How long puts of the size that met a full medium are refused, unless room shows up before.
 /// Each attempt costs closing and opening the file.
 const REFUSAL: Duration = Duration::from_millis(500);
@@ -45,13 +48,18 @@ struct Refused {
 impl Writer {
     pub(crate) fn new(database: Arc<Database>, queue: Arc<Queue>) -> Self {
         let sweep_interval = database.config().sweep_interval;
+        let durable_at = if database.is_undurable() {
+            later(IDLE)
+        } else {
+            None
+        };
         Self {
             database,
             queue,
             session: Session::default(),
             unfinished: VecDeque::new(),
             sweep_at: sweep_interval.and_then(later),
-            durable_at: None,
+            durable_at,
             refused: None,
         }
     }
@@ -129,9 +137,11 @@ impl Writer {
     }
 
     fn answer(&mut self, group: Vec<Queued>) {
-        if let Durability::Interval(interval) = self.database.config().durability {
-            self.durable_at = self.durable_at.or_else(|| later(interval));
-        }
+        self.durable_at = match self.database.config().durability {
+            _ if !self.database.is_undurable() => None,
+            Durability::Immediate => later(IDLE),
+            Durability::Interval(interval) => self.durable_at.or_else(|| later(interval)),
+        };
         for mut queued in group {
             if queued.adds_bytes == 0 {
                 self.refused = None;
@@ -199,7 +209,12 @@ impl Writer {
     fn make_durable(&mut self) {
         self.durable_at = None;
         if let Err(error) = self.database.make_durable() {
-            tracing::warn!(%error, "acknowledged writes did not reach the medium");
+            if self.database.config().logs() {
+                tracing::warn!(%error, "writes are in the log and not yet in the database");
+                self.durable_at = later(10 * IDLE);
+            } else {
+                tracing::warn!(%error, "acknowledged writes did not reach the medium");
+            }
         }
     }
 

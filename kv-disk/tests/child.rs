@@ -1,45 +1,39 @@
-//! A second process: this test binary once more, doing what its environment says.
+//! A second process with a store, which does what it is told in words.
 
-use std::env;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::{Path, PathBuf};
 
 use kv_core::{PutMode, Store};
 use kv_disk::DiskStore;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
+use crate::role::{self, Child, PATIENCE};
 use crate::support::{entry, value};
 
-const FOLDER: &str = "KV_DISK_CHILD_FOLDER";
-const SHARED: &str = "KV_DISK_CHILD_SHARED";
-
-/// What the child's answers begin with, to tell them from the test harness's own lines.
-const ANSWER: &str = "answer: ";
+/// Which store the process has.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    folder: PathBuf,
+    shared: bool,
+}
 
 /// A process with the store open. It is killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    _scratch: TempDir,
 }
 
 impl Process {
     pub(crate) fn start(folder: &Path, shared: bool) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child::obey", "--ignored", "--nocapture"])
-            .env(FOLDER, folder)
-            .env(SHARED, shared.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let input = child.stdin.take().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
+        let scratch = tempfile::tempdir().unwrap();
+        let orders = Orders {
+            folder: folder.to_owned(),
+            shared,
+        };
         let mut process = Self {
-            child,
-            input,
-            output,
+            child: Child::start("obey", &orders, scratch.path()),
+            _scratch: scratch,
         };
         assert_eq!(process.answer(), "ready");
         process
@@ -47,17 +41,11 @@ impl Process {
 
     /// Gives an order without waiting for its answer.
     pub(crate) fn order(&mut self, order: &str) {
-        writeln!(self.input, "{order}").unwrap();
+        self.child.tell(&order);
     }
 
     pub(crate) fn answer(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            assert!(self.output.read_line(&mut line).unwrap() > 0, "it is gone");
-            if let Some((_, answer)) = line.split_once(ANSWER) {
-                return answer.trim_end().to_owned();
-            }
-        }
+        self.child.hear(PATIENCE).unwrap()
     }
 
     pub(crate) fn ask(&mut self, order: &str) -> String {
@@ -65,67 +53,52 @@ impl Process {
         self.answer()
     }
 
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub(crate) fn kill(self) {
+        self.child.kill::<String>();
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "it is how the child answers")]
-fn say(answer: &str) {
-    println!("\n{ANSWER}{answer}");
-}
-
-#[tokio::test]
-#[ignore = "not a test: the second process of other tests"]
-async fn obey() {
-    let Ok(folder) = env::var(FOLDER) else {
-        return;
-    };
-    let mut builder = DiskStore::builder(folder);
-    if env::var(SHARED).is_ok_and(|shared| shared == "true") {
-        builder = builder.shared();
-    }
-    let store = builder.build().unwrap();
-    say("ready");
-    for order in std::io::stdin().lines() {
-        let order = order.unwrap();
-        let (verb, key) = order.split_once(' ').unwrap();
-        let answer = match verb {
-            "put" => store
-                .put("c", key, entry("child"), PutMode::Overwrite)
-                .await
-                .map(|_| "done".to_owned()),
-            "create" => store
-                .put("c", key, entry("child"), PutMode::Create)
-                .await
-                .map(|_| "done".to_owned()),
-            "take" => store
-                .take("c", key)
-                .await
-                .map(|entry| entry.is_some().to_string()),
-            "get" => store.get("c", key).await.map(|entry| match entry {
-                None => "none".to_owned(),
-                Some(entry) if entry.value == value("parent") => "parent".to_owned(),
-                Some(_) => "child".to_owned(),
-            }),
-            "flood" => loop {
-                let number = fastrand::u32(..1000);
-                let flood = entry(&"x".repeat(2000));
-                let key = format!("{key}{number}");
-                store
-                    .put("flood", &key, flood, PutMode::Overwrite)
+/// The second process.
+pub(crate) fn obey(orders: &Orders) {
+    Runtime::new().unwrap().block_on(async {
+        let mut builder = DiskStore::builder(&orders.folder);
+        if orders.shared {
+            builder = builder.shared();
+        }
+        let store = builder.build().unwrap();
+        role::report(&"ready");
+        while let Some(order) = role::command::<String>() {
+            let (verb, key) = order.split_once(' ').unwrap();
+            let answer = match verb {
+                "put" => store
+                    .put("c", key, entry("child"), PutMode::Overwrite)
                     .await
-                    .unwrap();
-            },
-            other => panic!("no order {other}"),
-        };
-        say(&answer.unwrap_or_else(|error| error.to_string()));
-    }
+                    .map(|_| "done".to_owned()),
+                "create" => store
+                    .put("c", key, entry("child"), PutMode::Create)
+                    .await
+                    .map(|_| "done".to_owned()),
+                "take" => store
+                    .take("c", key)
+                    .await
+                    .map(|entry| entry.is_some().to_string()),
+                "get" => store.get("c", key).await.map(|entry| match entry {
+                    None => "none".to_owned(),
+                    Some(entry) if entry.value == value("parent") => "parent".to_owned(),
+                    Some(_) => "child".to_owned(),
+                }),
+                "flood" => loop {
+                    let number = fastrand::u32(..1000);
+                    let flood = entry(&"x".repeat(2000));
+                    let key = format!("{key}{number}");
+                    store
+                        .put("flood", &key, flood, PutMode::Overwrite)
+                        .await
+                        .unwrap();
+                },
+                other => panic!("no order {other}"),
+            };
+            role::report(&answer.unwrap_or_else(|error| error.to_string()));
+        }
+    });
 }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::role::Child;
 use examine::{Case, Findings, Orders};
-use file::{Damage, Effort, Setup, damages};
+use file::{Damage, Effort, Part, Setup, damages};
 
 pub(crate) use examine::child;
 
@@ -52,8 +52,22 @@ async fn a_damaged_file_that_is_shared_gives_the_right_data_or_is_reported() {
 /// taken back.
 #[tokio::test]
 async fn a_damaged_file_after_a_crash_loses_at_most_its_last_commit() {
+    for shared in [false, true] {
+        let setup = Setup {
+            crashed: true,
+            shared,
+            ..Setup::default()
+        };
+        let tally = examine(setup, Effort::Quick, nothing_is_missed).await;
+        assert!(tally["refused"] > 100 && tally["right"] > 100, "{tally:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_log_loses_at_most_its_last_commit_or_is_reported() {
     let setup = Setup {
         crashed: true,
+        damaged: Part::Log,
         ..Setup::default()
     };
     let tally = examine(setup, Effort::Quick, nothing_is_missed).await;
@@ -108,10 +122,12 @@ async fn examine(
     let original = setup.make(scratch.path()).await;
     let seed = setting("KV_DAMAGE_SEED", fastrand::u64(..));
     let mut rng = Rng::with_seed(seed);
-    let len = fs::metadata(&original).unwrap().len();
+    let part = setup.damaged;
+    let len = fs::metadata(original.join(part.file_name())).unwrap().len();
     let factor = setting("KV_DAMAGE_FACTOR", 1);
     let cases = damages(len, effort, factor, &mut rng)
         .into_iter()
+        .filter(|damage| part == Part::Database || !damage.shortens())
         .map(|damage| Case {
             damage,
             write_first: rng.bool(),

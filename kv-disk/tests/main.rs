@@ -11,6 +11,7 @@ mod drop;
 mod expiry;
 mod full;
 mod listing;
+mod log;
 mod path;
 mod processes;
 mod role;

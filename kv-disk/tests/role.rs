@@ -13,7 +13,7 @@ use std::{env, fs, io, thread};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{crash, damage_sweep, processes};
+use crate::{child, crash, damage_sweep, processes};
 
 /// Names the role of a process that is a child.
 const ROLE: &str = "KV_DISK_TEST_ROLE";
@@ -40,6 +40,7 @@ fn child_process() {
     match role.as_str() {
         "crash" => crash::child(&orders()),
         "put_once" => crash::put_once(&orders::<PathBuf>()),
+        "obey" => child::obey(&orders()),
         "damage" => damage_sweep::child(&orders()),
         "hold" => processes::hold(&orders::<PathBuf>()),
         "race" => processes::race_on_command(&orders::<PathBuf>()),

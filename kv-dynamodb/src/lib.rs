@@ -1,4 +1,20 @@
-//! Will be the DynamoDB backend of the kv store family: `DynamoDbStore`, a [`Store`] whose items
-//! Python's py-key-value-aio reads and writes too. It holds no code yet.
-//!
-//! [`Store`]: https://docs.rs/kv-core
+#![doc = include_str!("../README.md")]
+
+mod attempt;
+mod batch;
+mod builder;
+mod cursor;
+mod error;
+mod item;
+mod link;
+mod listing;
+mod single;
+mod store;
+mod table;
+
+pub use aws_config;
+pub use aws_sdk_dynamodb;
+
+pub use builder::DynamoDbStoreBuilder;
+pub use error::AwsError;
+pub use store::DynamoDbStore;

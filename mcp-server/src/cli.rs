@@ -1,5 +1,9 @@
 //! [`Args`]: the command-line options of a server, for `Server::run` or for a program's own `main`.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
 /// The command-line options of a server.
 ///
 /// `Server::run` parses them itself. A program with options of its own flattens them into its
@@ -38,6 +42,19 @@ pub struct Args {
     #[arg(long, default_value_t = 8000, env = "MCP_PORT")]
     pub port: u16,
 
+    /// Where to keep state, instead of where the program says: a text for
+    /// [`storage::open`](crate::storage::open).
+    #[arg(
+        long,
+        value_name = "STORE",
+        env = "MCP_STORAGE",
+        hide_env_values = true,
+        help = "Where to keep state, instead of where the program says: memory:, disk:PATH, \
+                redis://HOST or dynamodb://TABLE",
+        long_help = None
+    )]
+    pub storage: Option<StoreText>,
+
     /// The URL under which clients reach this server, when it is not its own address
     #[arg(long, value_name = "URL", env = "MCP_BASE_URL")]
     pub base_url: Option<String>,
@@ -61,6 +78,33 @@ pub struct Args {
     pub allowed_origins: Vec<String>,
 }
 
+/// The text of `--storage`, for [`storage::open`](crate::storage::open). `Debug` does not show it:
+/// it may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreText(String);
+
+impl StoreText {
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StoreText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for StoreText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreText(..)")
+    }
+}
+
 /// How clients connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]
@@ -82,6 +126,13 @@ mod tests {
     struct Cli {
         #[command(flatten)]
         _server: Args,
+    }
+
+    #[test]
+    fn the_store_is_not_shown() {
+        let parsed = Cli::parse_from(["my-server", "--storage", "redis://:hunter2@localhost"]);
+        let shown = format!("{:?}", parsed._server);
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod prompts;
 mod resources;
 mod server;
 pub mod state;
+pub mod storage;
 pub mod testing;
 mod tools;
 mod transport;

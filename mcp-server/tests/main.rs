@@ -8,4 +8,5 @@ mod http_client;
 pub mod hygiene;
 mod server;
 mod state;
+mod stop;
 mod ui;

@@ -14,8 +14,23 @@ pub mod services;
 /// When there is none: `dev/test` makes it.
 #[must_use]
 pub fn python() -> PathBuf {
-    let python = env::var_os("MCP_TEST_PYTHON")
-        .map_or_else(|| workspace().join("dev/.venv/bin/python"), PathBuf::from);
+    interpreter("MCP_TEST_PYTHON", "dev/.venv/bin/python")
+}
+
+/// Returns the Python interpreter that has the libraries of `dev/requirements-kv.txt`.
+///
+/// `KV_TEST_PYTHON` names it; without the variable it is the one of `dev/.venv-kv`.
+///
+/// # Panics
+///
+/// When there is none: `dev/test` makes it.
+#[must_use]
+pub fn kv_python() -> PathBuf {
+    interpreter("KV_TEST_PYTHON", "dev/.venv-kv/bin/python")
+}
+
+fn interpreter(variable: &str, default: &str) -> PathBuf {
+    let python = env::var_os(variable).map_or_else(|| workspace().join(default), PathBuf::from);
     assert!(
         python.exists(),
         "there is no Python at {}: run dev/test once, which installs it",

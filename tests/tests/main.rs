@@ -1,8 +1,9 @@
-//! Tests across the crates: a real server process, and real Python clients.
+//! Tests across the crates: a real server process, real services and real Python clients.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod envelope;
+mod interop;
 mod pins;
 mod python;
 mod quickstart;

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use kv_tests::services::{dynamodb, redis};
 use serde_json::{Value, json};
 use tempfile::tempdir;
+use tokio::task;
 
 use crate::python::{call, run};
 use crate::server_process::{ServerProcess, quickstart, terminate};
@@ -54,6 +56,46 @@ fn a_value_survives_sigkill_in_both_protocol_eras() {
             "{mode}: {answers:?}"
         );
     }
+}
+
+/// Sets a value with the Python client, kills the server and reads the value from another one.
+fn survives_sigkill(storage: &str) {
+    let options = ["--storage", storage];
+    for mode in MODES {
+        let folder = tempdir().unwrap();
+        let server = ServerProcess::start_with(folder.path(), &options);
+        let set = call("set_config", json!({ "key": mode, "value": storage }));
+        let answers = ask(mode, &server, &[set]);
+        assert_eq!(answers[0]["ok"]["is_error"], false, "{mode}: {answers:?}");
+        server.kill();
+
+        let server = ServerProcess::start_with(folder.path(), &options);
+        let get = call("get_config", json!({ "key": mode }));
+        let answers = ask(mode, &server, &[get]);
+        let expected = json!({ "key": mode, "value": storage });
+        assert_eq!(
+            answers[0]["ok"]["structured"], expected,
+            "{mode}: {answers:?}"
+        );
+        assert!(!folder.path().join("data").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_value_survives_sigkill_on_redis() {
+    let url = redis().await;
+    task::spawn_blocking(|| survives_sigkill(url))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_value_survives_sigkill_on_dynamodb() {
+    let url = dynamodb().await;
+    let storage = format!("dynamodb://quickstart?endpoint={url}&region=eu-west-1");
+    task::spawn_blocking(move || survives_sigkill(&storage))
+        .await
+        .unwrap();
 }
 
 #[test]

@@ -22,9 +22,18 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts the server over HTTP on a free port, with its store in `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// Starts the server over HTTP on a free port, with more options.
+    pub(crate) fn start_with(folder: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(quickstart())
             .args(["--port", "0"])
+            .args(options)
             .current_dir(folder)
+            // What the local DynamoDB does not check and the SDK wants.
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("RUST_LOG", "trace")
             .stderr(Stdio::piped())
             .spawn()

@@ -20,7 +20,7 @@ const MEMORY_BYTES: u64 = 2 << 30;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) setup: Setup,
-    /// The whole file.
+    /// The folder with the whole files.
     pub(crate) original: PathBuf,
     pub(crate) scratch: PathBuf,
 }
@@ -60,14 +60,21 @@ pub(crate) fn child(orders: &Orders) {
         maximum: limit,
     };
     setrlimit(Resource::As, limit).unwrap();
-    let original = fs::read(&orders.original).unwrap();
+    let damaged = orders.setup.damaged.file_name();
+    let original = fs::read(orders.original.join(damaged)).unwrap();
     let expected = orders.setup.expected();
     let runtime = Runtime::new().unwrap();
     while let Some(case) = role::command::<Case>() {
         let folder = tempfile::tempdir_in(&orders.scratch).unwrap();
         let store = orders.setup.open(folder.path());
-        case.damage
-            .apply(&original, &folder.path().join("store.redb"));
+        for file in fs::read_dir(&orders.original).unwrap() {
+            let file = file.unwrap();
+            if file.file_name() == damaged {
+                case.damage.apply(&original, &folder.path().join(damaged));
+            } else {
+                fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+            }
+        }
         let mut examiner = Examiner {
             store,
             expected: &expected,

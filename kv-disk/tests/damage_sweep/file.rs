@@ -32,8 +32,25 @@ pub(crate) const LAST: (&str, &str) = ("last", "last");
 pub(crate) struct Setup {
     pub(crate) verify: bool,
     pub(crate) shared: bool,
-    /// Whether the file was not closed.
+    /// Whether the store was not closed.
     pub(crate) crashed: bool,
+    pub(crate) damaged: Part,
+}
+
+/// A file of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Part {
+    Database,
+    Log,
+}
+
+impl Part {
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Database => "store.redb",
+            Self::Log => "store.log",
+        }
+    }
 }
 
 impl Default for Setup {
@@ -42,16 +59,22 @@ impl Default for Setup {
             verify: true,
             shared: false,
             crashed: false,
+            damaged: Part::Database,
         }
     }
 }
 
 impl Setup {
-    /// Makes a file in `folder`: of a store that was closed, or of one that is open.
+    /// Makes the files in a folder inside `folder`: of a store that was closed, or of one that is
+    /// open and has half of its entries in its log only. Returns the folder.
     pub(crate) async fn make(&self, folder: &Path) -> PathBuf {
         let original = folder.join("original");
+        fs::create_dir(&original).unwrap();
         let store = self.open(&folder.join("store"));
         for number in 0..ENTRIES {
+            if number == ENTRIES / 2 {
+                assert!(store.check_integrity().await.unwrap());
+            }
             let (collection, key) = name(number);
             let entry = entry(number);
             store
@@ -65,11 +88,12 @@ impl Setup {
                 .await
                 .unwrap();
         }
-        if self.crashed {
-            fs::copy(folder.join("store/store.redb"), &original).unwrap();
-        } else {
+        if !self.crashed {
             drop(store);
-            fs::rename(folder.join("store/store.redb"), &original).unwrap();
+        }
+        for file in fs::read_dir(folder.join("store")).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), original.join(file.file_name())).unwrap();
         }
         original
     }
@@ -157,6 +181,11 @@ pub(crate) enum Damage {
 }
 
 impl Damage {
+    /// Tells whether the log with this damage is one that nobody can tell from a shorter log.
+    pub(crate) fn shortens(&self) -> bool {
+        matches!(self, Self::Truncate(_) | Self::Zeros(_))
+    }
+
     /// Puts the damaged copy of `original` at `path`.
     pub(crate) fn apply(&self, original: &[u8], path: &Path) {
         let mut bytes = original.to_vec();

@@ -24,7 +24,7 @@ use crate::cli::{Args, TransportKind};
 use crate::testing::TestClient;
 use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};
 use crate::transport::{Connection, Transport, stdio};
-use crate::{Error, Result, logging};
+use crate::{Error, Result, logging, storage};
 
 /// How long calls may take to notice that their connection has ended.
 const LAST_CALLS: Duration = Duration::from_secs(1);
@@ -116,6 +116,19 @@ impl Server {
     ///
     /// As [`serve`](Self::serve).
     pub async fn run_with(mut self, args: Args) -> Result<()> {
+        if let Some(text) = args.storage.filter(|text| !text.as_str().is_empty()) {
+            let store = storage::open(text.as_str())?;
+            tracing::info!(
+                store = store.info().name,
+                "--storage decides where state is kept"
+            );
+            Arc::get_mut(&mut self.core)
+                .ok_or_else(|| Error::InvalidOption {
+                    option: "--storage",
+                    reason: "a clone of the server is in use; run the server itself".to_owned(),
+                })?
+                .store = store;
+        }
         let given = |texts: Vec<String>| texts.into_iter().filter(|text| !text.is_empty());
         let base_url = args.base_url.filter(|url| !url.is_empty());
         self.settings.base_url = base_url.or(self.settings.base_url);

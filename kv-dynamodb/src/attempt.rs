@@ -1,0 +1,151 @@
+//! [`Call`]: one request to the service, repeated where that is safe, until a deadline.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use crate::error::{Failure, Kind};
+use crate::link::Link;
+
+/// How often a request is sent that meets faults other than throttling.
+const MAX_FAULTS: u32 = 3;
+
+/// Whether a request may be sent again when it may have been applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Yes: applying it twice is applying it once.
+    Freely,
+    /// No: it is conditional, or its answer tells what it removed.
+    Unapplied,
+}
+
+/// The requests of one operation, or of one step of it, and until when they may go on.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) link: &'a Link,
+    pub(crate) client: &'a Client,
+    pub(crate) deadline: Instant,
+}
+
+impl Call<'_> {
+    /// Sends a request, and again with jitter between: while the service throttles until the
+    /// deadline, after other faults twice at most.
+    ///
+    /// The SDK's own retries are off, because they report the last failure only, and an earlier
+    /// one may have been applied.
+    pub(crate) async fn send<T, E, F>(
+        &self,
+        repeat: Repeat,
+        request: impl Fn() -> F,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let mut backoff = Backoff::new(self.deadline);
+        let mut faults = 0;
+        let mut may_be_applied = false;
+        loop {
+            let mut failure = match self.send_once(&request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            may_be_applied |= failure.may_be_applied;
+            failure.may_be_applied = may_be_applied;
+            let again = match failure.kind {
+                Kind::Throttled => true,
+                Kind::NotSent => {
+                    faults += 1;
+                    faults < MAX_FAULTS
+                }
+                Kind::TimedOut(_) | Kind::Broken => {
+                    faults += 1;
+                    faults < MAX_FAULTS && repeat == Repeat::Freely
+                }
+                Kind::NoTable => {
+                    self.link.table_is_gone();
+                    false
+                }
+                Kind::Condition | Kind::Refused => false,
+            };
+            if !again || !backoff.wait().await {
+                return Err(failure);
+            }
+        }
+    }
+
+    async fn send_once<T, E, F>(&self, request: impl Fn() -> F) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Failure::no_time_left());
+        }
+        let within = left.min(self.link.config.attempt_timeout);
+        // At the level TRACE the SDK logs whole answers, and entries with them.
+        let request = request().with_subscriber(NoSubscriber::new());
+        match timeout_at(Instant::now() + within, request).await {
+            Ok(answer) => answer.map_err(|error| Failure::unpack(&error)),
+            Err(_) => Err(Failure::timed_out(within)),
+        }
+    }
+}
+
+/// Waits between requests: a random part of a time that doubles.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    deadline: Instant,
+    longest: Duration,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    /// The least time that is worth sending a request for. One that is cut short leaves it open
+    /// whether it was applied, where giving up before leaves nothing open.
+    const REQUEST: Duration = Duration::from_millis(250);
+
+    pub(crate) fn new(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            longest: Self::FIRST,
+        }
+    }
+
+    /// Waits, or returns false at once when too little time would be left for a request.
+    pub(crate) async fn wait(&mut self) -> bool {
+        let pause = self.longest.mul_f64(fastrand::f64());
+        self.longest = (self.longest * 2).min(Self::LONGEST);
+        if Instant::now() + pause + Self::REQUEST >= self.deadline {
+            return false;
+        }
+        sleep(pause).await;
+        true
+    }
+
+    /// Begins with short waits again, as something has been achieved.
+    pub(crate) fn reset(&mut self) {
+        self.longest = Self::FIRST;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_wait_leaves_too_little_time_for_a_request() {
+        let deadline = Instant::now() + Duration::from_millis(400);
+        let mut backoff = Backoff::new(deadline);
+        while backoff.wait().await {}
+        assert!(Instant::now() < deadline - Backoff::REQUEST / 2);
+    }
+}

@@ -1,0 +1,13 @@
+//! The tests that need a DynamoDB, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod conformance;
+mod faults;
+mod proxy;
+mod python;
+mod requests;
+mod secrets;
+mod size;
+mod support;
+mod table;
