@@ -57,8 +57,8 @@ pub(crate) async fn read(
     deadline: Instant,
 ) -> Result<Vec<Result<Option<Bytes>>>> {
     if !config.link.spans_slots() {
-        let requests: Vec<_> = names.iter().map(|name| get(name)).collect();
-        let answers = config.link.call_all(&requests, Repeat::Read, deadline);
+        let requests: Vec<_> = names.iter().map(|name| get(config, name)).collect();
+        let answers = config.link.call_all(requests, Repeat::Read, deadline);
         return answers.await.into_iter().map(row).collect();
     }
     let Some(first) = names.first() else {
@@ -66,7 +66,7 @@ pub(crate) async fn read(
     };
     let mut command = redis::cmd("MGET");
     command.arg(names);
-    let request = Request::of_key(first, command);
+    let request = config.link.request(first, command);
     let answer = config.link.call(&request, Repeat::Read, deadline).await;
     let Value::Array(values) = answer.map_err(|failure| failure.error)? else {
         return Err(Failure::nonsense().error);
@@ -99,8 +99,11 @@ async fn ask_again(
     if missing.is_empty() {
         return Ok(());
     }
-    let requests: Vec<_> = missing.iter().map(|place| get(&names[*place])).collect();
-    let answers = config.link.call_all(&requests, Repeat::Read, deadline);
+    let requests: Vec<_> = missing
+        .iter()
+        .map(|place| get(config, &names[*place]))
+        .collect();
+    let answers = config.link.call_all(requests, Repeat::Read, deadline);
     for (place, answer) in missing.into_iter().zip(answers.await) {
         records[place] = row(answer)?;
     }
@@ -116,10 +119,10 @@ fn row(answer: Result<Value, Failure>) -> Result<Result<Option<Bytes>>> {
     }
 }
 
-fn get(name: &str) -> Request {
+fn get(config: &Config, name: &str) -> Request {
     let mut command = redis::cmd("GET");
     command.arg(name);
-    Request::of_key(name, command)
+    config.link.request(name, command)
 }
 
 /// Stores all `entries`, replacing what is there.
@@ -176,10 +179,13 @@ fn step_len(writes: &[&(String, Write)]) -> usize {
 /// gravest failure.
 async fn write_step(config: &Config, step: &[&(String, Write)]) -> (Vec<String>, Option<Failure>) {
     let deadline = config.link.deadline();
-    let requests: Vec<_> = step.iter().map(|(_, write)| write.set()).collect();
+    let requests: Vec<_> = step
+        .iter()
+        .map(|(_, write)| write.set(&config.link))
+        .collect();
     let answers = config
         .link
-        .call_all(&requests, Repeat::Write, deadline)
+        .call_all(requests, Repeat::Write, deadline)
         .await;
     let (mut lost, mut failed) = (Vec::new(), Vec::new());
     for ((key, write), answer) in step.iter().zip(answers) {
@@ -190,11 +196,11 @@ async fn write_step(config: &Config, step: &[&(String, Write)]) -> (Vec<String>,
         }
     }
     if !lost.is_empty() {
-        let requests: Vec<_> = lost.iter().map(|(_, write, _)| write.get()).collect();
-        let held = config
-            .link
-            .call_all(&requests, Repeat::Read, deadline)
-            .await;
+        let requests: Vec<_> = lost
+            .iter()
+            .map(|(_, write, _)| write.get(&config.link))
+            .collect();
+        let held = config.link.call_all(requests, Repeat::Read, deadline).await;
         for ((key, write, failure), held) in lost.into_iter().zip(held) {
             if !write.is_stored(&held) {
                 failed.push((key.clone(), failure));
@@ -219,10 +225,10 @@ pub(crate) async fn delete_many(
             .iter()
             .map(|key| name::record(collection, key))
             .collect();
-        let requests: Vec<_> = names.iter().map(|name| getdel(name)).collect();
+        let requests: Vec<_> = names.iter().map(|name| getdel(config, name)).collect();
         let answers = config
             .link
-            .call_all(&requests, Repeat::Write, deadline)
+            .call_all(requests, Repeat::Write, deadline)
             .await;
         let mut failure = None;
         for (name, answer) in names.iter().zip(answers) {
@@ -243,7 +249,7 @@ pub(crate) async fn remove(config: &Config, name: &str) -> Result<Went> {
     let deadline = config.link.deadline();
     let answer = config
         .link
-        .call(&getdel(name), Repeat::Write, deadline)
+        .call(&getdel(config, name), Repeat::Write, deadline)
         .await;
     went(config, name, answer, deadline).await
 }
@@ -285,13 +291,13 @@ async fn went(
         // It has changed in between.
         answer = config
             .link
-            .call(&getdel(name), Repeat::Write, deadline)
+            .call(&getdel(config, name), Repeat::Write, deadline)
             .await;
     }
 }
 
-fn getdel(name: &str) -> Request {
+fn getdel(config: &Config, name: &str) -> Request {
     let mut command = redis::cmd("GETDEL");
     command.arg(name);
-    Request::of_key(name, command)
+    config.link.request(name, command)
 }

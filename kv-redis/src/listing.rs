@@ -222,12 +222,12 @@ async fn unlink(config: &Config, rows: &[Row]) -> Result<u64> {
         let unlink = |row: &Row| {
             let mut command = redis::cmd("UNLINK");
             command.arg(&row.record);
-            Request::of_key(&row.record, command)
+            config.link.request(&row.record, command)
         };
         let requests: Vec<_> = rows.iter().map(unlink).collect();
         let answers = config
             .link
-            .call_all(&requests, Repeat::Write, deadline)
+            .call_all(requests, Repeat::Write, deadline)
             .await;
         let mut failure = None;
         for (row, answer) in rows.iter().zip(answers) {

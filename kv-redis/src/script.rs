@@ -6,7 +6,7 @@ use redis::{Cmd, Script, Value};
 use tokio::time::Instant;
 
 use crate::error::{Failure, Kind};
-use crate::link::{Link, Repeat, Request};
+use crate::link::{Link, Repeat};
 
 /// A script: its text, and the hash that the server knows it by.
 struct Lua {
@@ -85,7 +85,7 @@ async fn run(
         for argument in arguments {
             command.arg(*argument);
         }
-        Request::of_key(key, command)
+        link.request(key, command)
     };
     let mut by_hash = redis::cmd("EVALSHA");
     by_hash.arg(lua.script.get_hash());

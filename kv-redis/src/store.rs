@@ -12,7 +12,7 @@ use kv_core::{
 use crate::builder::{Config, Target};
 use crate::bulk::Went;
 use crate::error::STORE;
-use crate::link::{Repeat, Request};
+use crate::link::Repeat;
 use crate::write::Write;
 use crate::{RedisStoreBuilder, bulk, listing, name, record};
 
@@ -132,7 +132,7 @@ impl Store for RedisStore {
         let mut command = redis::cmd("GET");
         command.arg(&name);
         let link = &self.config.link;
-        let request = Request::of_key(&name, command);
+        let request = link.request(&name, command);
         let answer = link.call(&request, Repeat::Read, link.deadline()).await;
         let held = answer.and_then(record::bytes);
         record::live(held.map_err(|failure| failure.error)?, self.clock().now())

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::builder::Config;
 use crate::error::{Failure, STORE};
-use crate::link::{Repeat, Request};
+use crate::link::{Link, Repeat, Request};
 use crate::{name, record, script};
 
 /// A record on its way to the server. No two have the same bytes.
@@ -58,15 +58,15 @@ impl Write {
     }
 
     /// Makes the request that stores the record whatever is there.
-    pub(crate) fn set(&self) -> Request {
-        self.set_with(&[])
+    pub(crate) fn set(&self, link: &Link) -> Request {
+        self.set_with(link, &[])
     }
 
     /// Makes the request that reads what is stored.
-    pub(crate) fn get(&self) -> Request {
+    pub(crate) fn get(&self, link: &Link) -> Request {
         let mut command = redis::cmd("GET");
         command.arg(&self.key);
-        Request::of_key(&self.key, command)
+        link.request(&self.key, command)
     }
 
     /// Tells whether the answer to [`get`](Self::get) is this record: then it was applied.
@@ -75,7 +75,11 @@ impl Write {
     }
 
     async fn overwrite(&self, config: &Config, deadline: Instant) -> Result<()> {
-        match config.link.call(&self.set(), Repeat::Write, deadline).await {
+        match config
+            .link
+            .call(&self.set(&config.link), Repeat::Write, deadline)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(failure) => self.settle(config, failure, deadline).await,
         }
@@ -86,14 +90,18 @@ impl Write {
     /// The server is asked for no time: what stands in the way is read, and replaced if it has
     /// expired by the store's clock and is still the same.
     async fn create(&self, config: &Config, deadline: Instant) -> Result<()> {
-        let set = self.set_with(&["NX"]);
+        let set = self.set_with(&config.link, &["NX"]);
         loop {
             match config.link.call(&set, Repeat::Write, deadline).await {
                 Ok(Value::Nil) => {}
                 Ok(_) => return Ok(()),
                 Err(failure) => return self.settle(config, failure, deadline).await,
             }
-            let held = match config.link.call(&self.get(), Repeat::Read, deadline).await {
+            let held = match config
+                .link
+                .call(&self.get(&config.link), Repeat::Read, deadline)
+                .await
+            {
                 Ok(value) => record::bytes(value).map_err(|failure| failure.error)?,
                 Err(failure) if record::is_other_type(&failure) => {
                     return Err(Error::AlreadyExists);
@@ -153,7 +161,10 @@ impl Write {
     /// If it is not, it may have been replaced already, or may be on its way yet.
     async fn settle(&self, config: &Config, failure: Failure, deadline: Instant) -> Result<()> {
         if failure.is_lost() {
-            let held = config.link.call(&self.get(), Repeat::Read, deadline).await;
+            let held = config
+                .link
+                .call(&self.get(&config.link), Repeat::Read, deadline)
+                .await;
             if self.is_stored(&held) {
                 return Ok(());
             }
@@ -161,7 +172,7 @@ impl Write {
         Err(failure.of_a_write())
     }
 
-    fn set_with(&self, conditions: &[&str]) -> Request {
+    fn set_with(&self, link: &Link, conditions: &[&str]) -> Request {
         let mut command = redis::cmd("SET");
         command.arg(&self.key).arg(&self.record[..]);
         if let Some(millis) = self.life_millis {
@@ -170,7 +181,7 @@ impl Write {
         for condition in conditions {
             command.arg(condition);
         }
-        Request::of_key(&self.key, command)
+        link.request(&self.key, command)
     }
 }
 

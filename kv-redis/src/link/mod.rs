@@ -7,7 +7,6 @@ mod node;
 mod policy;
 mod slots;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -44,24 +43,15 @@ pub(crate) enum Repeat {
 }
 
 /// A command, and which part of a cluster it is for.
-#[derive(Clone)]
 pub(crate) struct Request {
     slot: u16,
-    command: Arc<Cmd>,
+    command: Cmd,
 }
 
 impl Request {
-    /// Makes a request about the record `key`.
-    pub(crate) fn of_key(key: &str, command: Cmd) -> Self {
-        Self::of_slot(slots::of(key.as_bytes()), command)
-    }
-
     /// Makes a request to the server that has `slot`.
-    pub(crate) fn of_slot(slot: u16, command: Cmd) -> Self {
-        Self {
-            slot,
-            command: Arc::new(command),
-        }
+    pub(crate) const fn of_slot(slot: u16, command: Cmd) -> Self {
+        Self { slot, command }
     }
 }
 
@@ -90,6 +80,15 @@ impl Link {
             servers: Servers::Cluster(Box::new(cluster)),
             limits,
         }
+    }
+
+    /// Makes a request about the record `key`.
+    pub(crate) fn request(&self, key: &str, command: Cmd) -> Request {
+        let slot = match &self.servers {
+            Servers::One(_) => 0,
+            Servers::Cluster(_) => slots::of(key.as_bytes()),
+        };
+        Request::of_slot(slot, command)
     }
 
     /// Tells whether one command may be about keys of different slots.
@@ -130,7 +129,7 @@ impl Link {
     /// Sends requests together, and returns their answers in order.
     pub(crate) async fn call_all(
         &self,
-        requests: &[Request],
+        requests: Vec<Request>,
         repeat: Repeat,
         deadline: Instant,
     ) -> Vec<Result<Value, Failure>> {
@@ -142,7 +141,7 @@ impl Link {
         };
         let mut pipeline = Pipeline::with_capacity(requests.len());
         for request in requests {
-            pipeline.add_command((*request.command).clone());
+            pipeline.add_command(request.command);
         }
         let mut repeats = 0;
         loop {
@@ -154,7 +153,7 @@ impl Link {
                 Err(failure) => failure,
             };
             if !self.repeats(&failure, repeat, repeats, deadline).await {
-                return vec![Err(failure); requests.len()];
+                return vec![Err(failure); pipeline.len()];
             }
             repeats += 1;
         }
