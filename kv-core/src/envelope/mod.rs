@@ -36,21 +36,37 @@ use crate::{Entry, Error, Result, Revision, Timestamp, Value};
 pub struct Envelope {
     /// What is stored. Its revision is the record's exact bytes.
     pub entry: Entry,
-    /// The collection that the record says it is of. `None` when it says none, or one that no
-    /// UTF-8 can spell.
-    pub collection: Option<String>,
-    /// The key that the record says it is of; `None` as for the collection.
-    pub key: Option<String>,
+    record: Bytes,
+    collection: Option<Range<usize>>,
+    key: Option<Range<usize>>,
 }
 
 impl Envelope {
+    /// Returns the collection that the record says it is of. `None` when it says none, or one that
+    /// no UTF-8 can spell.
+    #[must_use]
+    pub fn collection(&self) -> Option<Cow<'_, str>> {
+        self.name(self.collection.as_ref())
+    }
+
+    /// Returns the key that the record says it is of; `None` as for the collection.
+    #[must_use]
+    pub fn key(&self) -> Option<Cow<'_, str>> {
+        self.name(self.key.as_ref())
+    }
+
     /// Tells whether the record names both this collection and this key.
     ///
     /// A read by key need not ask, as Python does not. Listing and clearing must: a row that does
     /// not say its name may be another program's.
     #[must_use]
     pub fn is_of(&self, collection: &str, key: &str) -> bool {
-        self.collection.as_deref() == Some(collection) && self.key.as_deref() == Some(key)
+        self.collection().as_deref() == Some(collection) && self.key().as_deref() == Some(key)
+    }
+
+    fn name(&self, span: Option<&Range<usize>>) -> Option<Cow<'_, str>> {
+        // The record was read as UTF-8.
+        unescape(std::str::from_utf8(&self.record[span?.clone()]).ok()?)
     }
 }
 
@@ -150,13 +166,11 @@ fn read(record: Bytes) -> Result<Envelope, &'static str> {
     let entry = Entry::new(value(&record, text, members.value)?)
         .with_created_at(date(text, members.created_at)?)
         .with_expires_at(date(text, members.expires_at)?);
-    let name = |span| unescape(&text[span?]).map(Cow::into_owned);
-    let collection = name(members.collection);
-    let key = name(members.key);
     Ok(Envelope {
-        entry: entry.with_revision(Revision::from_bytes(record)),
-        collection,
-        key,
+        entry: entry.with_revision(Revision::from_bytes(record.clone())),
+        record,
+        collection: members.collection,
+        key: members.key,
     })
 }
 

@@ -23,252 +23,236 @@ const fn special_in(block: u64) -> u64 {
     (control | quote | backslash) & (ONES << 7)
 }
 
+/// Tells whether none of these bytes is special in a string. Compiles to vector instructions.
+fn is_plain(block: &[u8; 64]) -> bool {
+    let least = block.iter().fold(u8::MAX, |least, byte| {
+        let least = least.min(byte ^ b'"').min(byte ^ b'\\');
+        least.min(byte.saturating_sub(0x1f))
+    });
+    least > 0
+}
+
 /// What a scan finds, or what is wrong with the text.
 type Scan<T> = Result<T, &'static str>;
 
 /// Reads `text` as one object, and hands each member's name (with its quotes) and value on.
-pub(super) fn members(text: &str, mut member: impl FnMut(Range<usize>, Range<usize>)) -> Scan<()> {
-    let mut scanner = Scanner::new(text);
-    scanner.expect(b'{')?;
-    if !scanner.eat(b'}') {
-        loop {
-            let name = scanner.name()?;
-            let value = scanner.value()?;
-            member(name, value);
-            if !scanner.eat(b',') {
-                break;
-            }
-        }
-        scanner.expect(b'}')?;
-    }
-    scanner.end()
+pub(super) fn members(text: &str, member: impl FnMut(Range<usize>, Range<usize>)) -> Scan<()> {
+    let text = Text(text.as_bytes());
+    let end = text.members(0, member)?;
+    text.end(end).ok_or(NOT_JSON)
 }
 
 /// Reads `text` as one value, and returns where it stands between the white space.
 pub(super) fn value(text: &str) -> Scan<Range<usize>> {
-    let mut scanner = Scanner::new(text);
-    let value = scanner.value()?;
-    scanner.end()?;
+    let text = Text(text.as_bytes());
+    let value = text.value(0)?;
+    text.end(value.end).ok_or(NOT_JSON)?;
     Ok(value)
 }
 
-/// A place in the text. It moves forward only, and in whole tokens.
-struct Scanner<'a> {
-    text: &'a [u8],
-    at: usize,
-}
+/// The text of a record.
+///
+/// Each method reads something that begins at a place, and returns where the text goes on after
+/// it; `None` when it is something else. Places are passed and not kept, which makes them cheap.
+#[derive(Clone, Copy)]
+struct Text<'a>(&'a [u8]);
 
-impl<'a> Scanner<'a> {
-    const fn new(text: &'a str) -> Self {
-        Self {
-            text: text.as_bytes(),
-            at: 0,
+impl Text<'_> {
+    fn members(self, at: usize, mut member: impl FnMut(Range<usize>, Range<usize>)) -> Scan<usize> {
+        let mut at = self.token(at, b'{').ok_or(NOT_JSON)?;
+        if let Some(end) = self.token(at, b'}') {
+            return Ok(end);
+        }
+        loop {
+            let name = self.white_space(at);
+            let name = name..self.string(name).ok_or(NOT_JSON)?;
+            let value = self.value(self.token(name.end, b':').ok_or(NOT_JSON)?)?;
+            let end = value.end;
+            member(name, value);
+            match self.token(end, b',') {
+                Some(next) => at = next,
+                None => return self.token(end, b'}').ok_or(NOT_JSON),
+            }
         }
     }
 
     /// Reads a value of any kind and returns where it stands.
-    fn value(&mut self) -> Scan<Range<usize>> {
-        self.white_space();
-        let start = self.at;
+    fn value(self, at: usize) -> Scan<Range<usize>> {
+        let start = self.white_space(at);
+        let mut at = start;
         let mut open = Nesting::default();
         loop {
             // A value is due.
-            self.white_space();
-            match self.peek() {
+            at = self.white_space(at);
+            let end = match self.byte(at) {
                 Some(b'{') => {
-                    self.at += 1;
                     open.push(Kind::Object)?;
-                    if !self.is_next(b'}') {
-                        self.name()?;
+                    if self.token(at + 1, b'}').is_none() {
+                        at = self.name(at + 1).ok_or(NOT_JSON)?;
                         continue;
                     }
+                    Some(at + 1)
                 }
                 Some(b'[') => {
-                    self.at += 1;
                     open.push(Kind::Array)?;
-                    if !self.is_next(b']') {
+                    if self.token(at + 1, b']').is_none() {
+                        at += 1;
                         continue;
                     }
+                    Some(at + 1)
                 }
-                Some(b'"') => self.string()?,
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                _ => self.word()?,
-            }
+                Some(b'"') => self.string(at),
+                Some(b'-' | b'0'..=b'9') => self.number(at),
+                _ => self.word(at),
+            };
+            at = end.ok_or(NOT_JSON)?;
             // A value has ended or an empty one is open, and what is around it may end too.
             loop {
-                match open.innermost() {
-                    None => return Ok(start..self.at),
-                    Some(Kind::Object) if self.eat(b',') => {
-                        self.name()?;
-                        break;
+                let Some(around) = open.innermost() else {
+                    return Ok(start..at);
+                };
+                at = self.white_space(at);
+                let next = match (around, self.byte(at)) {
+                    (Kind::Object, Some(b',')) => self.name(at + 1),
+                    (Kind::Array, Some(b',')) => Some(at + 1),
+                    (Kind::Object, Some(b'}')) | (Kind::Array, Some(b']')) => {
+                        at += 1;
+                        open.pop();
+                        continue;
                     }
-                    Some(Kind::Array) if self.eat(b',') => break,
-                    Some(Kind::Object) => self.expect(b'}')?,
-                    Some(Kind::Array) => self.expect(b']')?,
-                }
-                open.pop();
+                    _ => None,
+                };
+                at = next.ok_or(NOT_JSON)?;
+                break;
             }
         }
     }
 
     /// Reads a member's name and the colon after it.
-    fn name(&mut self) -> Scan<Range<usize>> {
-        self.white_space();
-        let start = self.at;
-        self.string()?;
-        let name = start..self.at;
-        self.expect(b':')?;
-        Ok(name)
+    fn name(self, at: usize) -> Option<usize> {
+        let end = self.string(self.white_space(at))?;
+        self.token(end, b':')
     }
 
-    fn string(&mut self) -> Scan<()> {
-        self.literal(b"\"")?;
+    fn string(self, at: usize) -> Option<usize> {
+        let mut at = self.literal(at, b"\"")?;
         loop {
-            self.skip_plain();
-            match self.next()? {
-                b'"' => return Ok(()),
-                b'\\' => self.escape()?,
-                _ => return Err(NOT_JSON),
+            at = self.plain(at);
+            match self.byte(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => at = self.escape(at + 1)?,
+                _ => return None,
             }
         }
     }
 
     /// Reads what follows a backslash.
-    fn escape(&mut self) -> Scan<()> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+    fn escape(self, at: usize) -> Option<usize> {
+        match self.byte(at)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
             b'u' => {
-                for _ in 0..4 {
-                    if !self.next()?.is_ascii_hexdigit() {
-                        return Err(NOT_JSON);
-                    }
-                }
-                Ok(())
+                let digits: &[u8; 4] = self.0.get(at + 1..)?.first_chunk()?;
+                let all = digits.iter().all(u8::is_ascii_hexdigit);
+                all.then_some(at + 1 + digits.len())
             }
-            _ => Err(NOT_JSON),
+            _ => None,
         }
     }
 
-    /// Skips to the next byte that is special in a string, 8 bytes at a time: most of a record is
-    /// the text of strings.
-    fn skip_plain(&mut self) {
-        while let Some(block) = self.text[self.at..].first_chunk() {
+    /// Skips to the next byte that is special in a string: 8 bytes at a time as far as a short one
+    /// goes, and then 64, as most of a record is the text of strings.
+    fn plain(self, mut at: usize) -> usize {
+        let short = at + 32;
+        while let Some(block) = self.0[at..].first_chunk() {
             let special = special_in(u64::from_le_bytes(*block));
             if special != 0 {
-                self.at += special.trailing_zeros() as usize / 8;
-                return;
+                return at + special.trailing_zeros() as usize / 8;
             }
-            self.at += size_of::<u64>();
+            at += block.len();
+            if at == short {
+                while let Some(block) = self.0[at..].first_chunk()
+                    && is_plain(block)
+                {
+                    at += block.len();
+                }
+            }
         }
-        while self
-            .peek()
-            .is_some_and(|byte| special_in(byte.into()) & 0x80 == 0)
-        {
-            self.at += 1;
-        }
+        let rest = self.0[at..].iter();
+        at + rest
+            .take_while(|byte| special_in(u64::from(**byte)) & 0x80 == 0)
+            .count()
     }
 
-    fn number(&mut self) -> Scan<()> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-            if self.peek() == Some(b'I') {
-                return self.literal(b"Infinity");
+    fn number(self, mut at: usize) -> Option<usize> {
+        if self.byte(at) == Some(b'-') {
+            at += 1;
+            if self.byte(at) == Some(b'I') {
+                return self.literal(at, b"Infinity");
             }
         }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
+        at = if self.byte(at) == Some(b'0') {
+            at + 1
         } else {
-            self.digits()?;
+            self.digits(at)?
+        };
+        if self.byte(at) == Some(b'.') {
+            at = self.digits(at + 1)?;
         }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
+        if let Some(b'e' | b'E') = self.byte(at) {
+            at += 1;
+            if let Some(b'+' | b'-') = self.byte(at) {
+                at += 1;
             }
-            self.digits()?;
+            at = self.digits(at)?;
         }
-        Ok(())
+        Some(at)
     }
 
     /// Reads one digit or more.
-    fn digits(&mut self) -> Scan<()> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
+    fn digits(self, at: usize) -> Option<usize> {
+        let mut end = at;
+        while self.byte(end).is_some_and(|byte| byte.is_ascii_digit()) {
+            end += 1;
         }
-        if self.at == start {
-            return Err(NOT_JSON);
-        }
-        Ok(())
+        (end > at).then_some(end)
     }
 
-    fn word(&mut self) -> Scan<()> {
-        match self.peek() {
-            Some(b't') => self.literal(b"true"),
-            Some(b'f') => self.literal(b"false"),
-            Some(b'n') => self.literal(b"null"),
-            Some(b'N') => self.literal(b"NaN"),
-            Some(b'I') => self.literal(b"Infinity"),
-            _ => Err(NOT_JSON),
+    fn word(self, at: usize) -> Option<usize> {
+        match self.byte(at)? {
+            b't' => self.literal(at, b"true"),
+            b'f' => self.literal(at, b"false"),
+            b'n' => self.literal(at, b"null"),
+            b'N' => self.literal(at, b"NaN"),
+            b'I' => self.literal(at, b"Infinity"),
+            _ => None,
         }
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Scan<()> {
-        if !self.text[self.at..].starts_with(literal) {
-            return Err(NOT_JSON);
+    fn literal(self, at: usize, literal: &[u8]) -> Option<usize> {
+        let found = self.0.get(at..)?.starts_with(literal);
+        found.then_some(at + literal.len())
+    }
+
+    /// Reads `byte` after white space.
+    fn token(self, at: usize, byte: u8) -> Option<usize> {
+        let at = self.white_space(at);
+        (self.byte(at)? == byte).then_some(at + 1)
+    }
+
+    /// Reads white space and the end of the text.
+    fn end(self, at: usize) -> Option<()> {
+        (self.white_space(at) == self.0.len()).then_some(())
+    }
+
+    fn white_space(self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.byte(at) {
+            at += 1;
         }
-        self.at += literal.len();
-        Ok(())
+        at
     }
 
-    /// Tells whether `byte` comes next after white space.
-    fn is_next(&mut self, byte: u8) -> bool {
-        self.white_space();
-        self.peek() == Some(byte)
-    }
-
-    /// Takes `byte` if it comes next after white space.
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.is_next(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Scan<()> {
-        if self.eat(byte) {
-            Ok(())
-        } else {
-            Err(NOT_JSON)
-        }
-    }
-
-    fn end(&mut self) -> Scan<()> {
-        self.white_space();
-        if self.at == self.text.len() {
-            Ok(())
-        } else {
-            Err(NOT_JSON)
-        }
-    }
-
-    fn white_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn next(&mut self) -> Scan<u8> {
-        let byte = self.peek().ok_or(NOT_JSON)?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+    fn byte(self, at: usize) -> Option<u8> {
+        self.0.get(at).copied()
     }
 }
 
