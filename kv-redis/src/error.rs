@@ -137,6 +137,7 @@ pub(crate) fn connecting(source: RedisError) -> Error {
     let code = source.code();
     let refused = source.kind() == ErrorKind::AuthenticationFailed
         || matches!(code, Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+    let source = without_arguments(source);
     if refused {
         return Error::backend(STORE, "authenticate", source);
     }
