@@ -234,6 +234,8 @@ pub(crate) async fn delete_many(
         for (name, answer) in names.iter().zip(answers) {
             match went(config, name, answer, deadline).await {
                 Ok(went) => deleted.push(went.counts(config)),
+                // One that may have been applied outweighs those that were not.
+                Err(error) if matches!(failure, Some(Error::OutcomeUnknown { .. })) => drop(error),
                 Err(error) => failure = Some(error),
             }
         }

@@ -233,7 +233,10 @@ async fn unlink(config: &Config, rows: &[Row]) -> Result<u64> {
         for (row, answer) in rows.iter().zip(answers) {
             match answer {
                 Ok(Value::Int(1)) if row.live => removed += 1,
-                Ok(_) => {}
+                Ok(Value::Int(_)) => {}
+                Ok(_) => failure = Some(Failure::nonsense()),
+                // One that may have been applied outweighs those that were not.
+                Err(_) if failure.as_ref().is_some_and(Failure::is_lost) => {}
                 Err(other) => failure = Some(other),
             }
         }

@@ -296,3 +296,38 @@ async fn the_other_nodes_serve_while_one_is_down() {
         assert!(back.elapsed() < Duration::from_secs(10));
     }
 }
+
+/// Returns a key of `c` that the node has.
+fn key_of(url: &str, nodes: &[String]) -> String {
+    let has = |url: &str, name: &str| !command::<redis::Value>(url, &["EXISTS", name]).is_err();
+    assert!(nodes.iter().any(|node| node == url));
+    (0..)
+        .map(|n| format!("k{n}"))
+        .find(|key| has(url, &format!("c::{key}")))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_bulk_removal_of_which_one_may_have_been_done_is_of_unknown_outcome() {
+    let mut nodes = Nodes::start();
+    let urls = nodes.urls();
+    let (silent, dead) = (key_of(&urls[0], &urls), key_of(&urls[1], &urls));
+    let store = RedisStore::cluster(urls)
+        .connect_timeout(Duration::from_millis(200))
+        .response_timeout(Duration::from_millis(300))
+        .operation_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    for key in [&silent, &dead] {
+        put(&store, key, "v").await.unwrap();
+    }
+    nodes.0[0].suspend();
+    nodes.0[1].kill();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let removed = store.delete_many("c", &[&silent, &dead]).await;
+    nodes.0[0].resume();
+    assert!(
+        matches!(removed, Err(Error::OutcomeUnknown { .. })),
+        "{removed:?}"
+    );
+}
