@@ -331,3 +331,49 @@ async fn a_bulk_removal_of_which_one_may_have_been_done_is_of_unknown_outcome() 
         "{removed:?}"
     );
 }
+
+#[tokio::test]
+async fn a_node_that_does_not_know_the_cluster_is_not_believed() {
+    let stranger = node();
+    let mut urls = shared();
+    urls.insert(0, stranger.url());
+    for _ in 0..20 {
+        let store = RedisStore::cluster(&urls).retries(0).build().unwrap();
+        assert_eq!(get(&store, "none").await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_name_is_asked_where_the_one_before_is() {
+    let nodes = Nodes::start();
+    let urls = nodes.urls();
+    for url in &urls {
+        let nameless = [
+            "CONFIG",
+            "SET",
+            "cluster-preferred-endpoint-type",
+            "unknown-endpoint",
+        ];
+        run(url, &nameless);
+    }
+    let store = RedisStore::cluster(urls.clone()).build().unwrap();
+    put(&store, "k", "before").await.unwrap();
+    let slot: u16 = command(&urls[0], &["CLUSTER", "KEYSLOT", "c::k"]).unwrap();
+    let owner = usize::from(slot / (SLOTS / 3)).min(2);
+    let target = (owner + 1) % 3;
+    let id: String = command(&urls[target], &["CLUSTER", "MYID"]).unwrap();
+    let owner_id: String = command(&urls[owner], &["CLUSTER", "MYID"]).unwrap();
+    let slot = slot.to_string();
+    let importing = ["CLUSTER", "SETSLOT", &slot, "IMPORTING", &owner_id];
+    run(&urls[target], &importing);
+    let migrating = ["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id];
+    run(&urls[owner], &migrating);
+    let port = nodes.0[target].port().to_string();
+    let migrate = ["MIGRATE", "127.0.0.1", &port, "c::k", "0", "5000"];
+    run(&urls[owner], &migrate);
+    assert_eq!(get(&store, "k").await, Some(value("before")));
+    for url in &urls {
+        run(url, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
+    }
+    assert_eq!(get(&store, "k").await, Some(value("before")));
+}

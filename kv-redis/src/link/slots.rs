@@ -45,6 +45,10 @@ impl Slots {
         Some(slots)
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Returns the master that has `slot`.
     pub(crate) fn master(&self, slot: u16) -> Option<&Address> {
         let after = self.ranges.partition_point(|(first, ..)| *first <= slot);
@@ -79,7 +83,7 @@ fn items(value: &Value) -> Option<&[Value]> {
     }
 }
 
-fn address(node: &Value, host: &str) -> Option<Address> {
+fn address(node: &Value, teller: &str) -> Option<Address> {
     let [name, Value::Int(port), ..] = items(node)? else {
         return None;
     };
@@ -88,8 +92,16 @@ fn address(node: &Value, host: &str) -> Option<Address> {
         Value::SimpleString(name) => name,
         _ => "",
     };
-    let host = if matches!(name, "" | "?") { host } else { name };
-    Some((host.to_owned(), u16::try_from(*port).ok()?))
+    Some((host(name, teller).to_owned(), u16::try_from(*port).ok()?))
+}
+
+/// Returns the host that is named; that of the node that tells of it when it has no name.
+pub(super) fn host<'a>(name: &'a str, teller: &'a str) -> &'a str {
+    if matches!(name, "" | "?") {
+        teller
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
