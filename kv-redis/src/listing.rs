@@ -124,7 +124,8 @@ async fn page(
     let mut position = Position::read(query.cursor.as_ref())?;
     let (mut looked_at, mut taken) = (0, 0);
     loop {
-        let count = (size - taken).min(NAMES_A_STEP);
+        // As much again as without success, so that a small page takes few steps.
+        let count = (size - taken).max(looked_at).min(NAMES_A_STEP);
         let (rows, next) = step(config, pattern, position, count).await?;
         taken = take(&rows);
         looked_at += count;
