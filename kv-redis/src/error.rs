@@ -92,9 +92,11 @@ impl Failure {
                 "the server is a read-only replica, as after a failover",
                 Some(source),
             ),
-            (Kind::Moved(_) | Kind::Ask(_), _) => {
-                unavailable("the cluster is moving the key", Some(source))
-            }
+            (Kind::Moved(_) | Kind::Ask(_), _) => unavailable(
+                "another node of its cluster has the key, which a store made with \
+                 `RedisStore::cluster` asks",
+                Some(source),
+            ),
             (Kind::NotApplied, _) => unavailable("the server takes no request now", Some(source)),
             (_, "OOM") => Error::Full {
                 store: STORE,
