@@ -9,7 +9,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use crate::builder::Config;
-use crate::error::Failure;
+use crate::error::{Failure, acknowledged};
 use crate::link::{Repeat, Request};
 use crate::write::{Write, of_the_whole};
 use crate::{name, record, script};
@@ -189,8 +189,8 @@ async fn write_step(config: &Config, step: &[&(String, Write)]) -> (Vec<String>,
         .await;
     let (mut lost, mut failed) = (Vec::new(), Vec::new());
     for ((key, write), answer) in step.iter().zip(answers) {
-        match answer {
-            Ok(_) => {}
+        match answer.and_then(acknowledged) {
+            Ok(()) => {}
             Err(failure) if failure.is_lost() => lost.push((key, write, failure)),
             Err(failure) => failed.push((key.clone(), failure)),
         }

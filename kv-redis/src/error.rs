@@ -167,7 +167,17 @@ pub(crate) fn outcome_unknown(cause: Error) -> Error {
 pub(crate) fn answer(value: Value) -> Result<Value, Failure> {
     match value {
         Value::ServerError(error) => Err(Failure::refused(error.into())),
+        // Nothing was subscribed to that is told of in place of an answer.
+        Value::Push { .. } => Err(Failure::nonsense()),
         value => Ok(value),
+    }
+}
+
+/// Returns whether the answer to `SET` says that it was done.
+pub(crate) fn acknowledged(value: Value) -> Result<(), Failure> {
+    match value {
+        Value::Okay => Ok(()),
+        _ => Err(Failure::nonsense()),
     }
 }
 
