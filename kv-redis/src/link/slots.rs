@@ -1,5 +1,7 @@
 //! Which slot a key is in, and which node has which slots.
 
+use std::collections::HashSet;
+
 use redis::Value;
 
 use crate::error::Address;
@@ -58,15 +60,10 @@ impl Slots {
 
     /// Returns the lowest slot of each master, in ascending order.
     pub(crate) fn parts(&self) -> Vec<u16> {
-        let mut seen = Vec::new();
-        let mut parts = Vec::new();
-        for (first, _, master) in &self.ranges {
-            if !seen.contains(&master) {
-                seen.push(master);
-                parts.push(*first);
-            }
-        }
-        parts
+        let mut seen = HashSet::new();
+        let masters = self.ranges.iter();
+        let lowest = masters.filter(|(.., master)| seen.insert(master));
+        lowest.map(|(first, ..)| *first).collect()
     }
 
     /// Returns every node, masters first.
