@@ -227,6 +227,9 @@ impl RedisStoreBuilder {
             Target::Cluster(urls) => {
                 let infos = self.all(urls)?;
                 let template = self.log_in(infos[0].clone());
+                if template.redis_settings().db() != 0 {
+                    return Err(unavailable("a cluster has no database but 0", None));
+                }
                 let seeds = infos.iter().map(|info| match info.addr() {
                     ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                         Ok((host.clone(), *port))

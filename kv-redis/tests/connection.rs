@@ -19,6 +19,17 @@ async fn a_store_connects_to_nothing_before_it_is_used() {
 }
 
 #[test]
+fn a_cluster_has_one_database() {
+    let in_the_url = RedisStore::cluster(["redis://127.0.0.1/3"]);
+    let set = RedisStore::cluster(["redis://127.0.0.1"]).db(3);
+    for builder in [in_the_url, set] {
+        let error = builder.clone().build().unwrap_err();
+        assert!(error.to_string().contains("database"), "{error}");
+        builder.db(0).build().unwrap();
+    }
+}
+
+#[test]
 fn a_store_can_be_made_without_a_runtime() {
     RedisStore::new("redis://127.0.0.1").unwrap();
     RedisStore::new("rediss://127.0.0.1").unwrap();
