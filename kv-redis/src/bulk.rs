@@ -189,7 +189,7 @@ async fn write_step(config: &Config, step: &[&(String, Write)]) -> (Vec<String>,
         .await;
     let (mut lost, mut failed) = (Vec::new(), Vec::new());
     for ((key, write), answer) in step.iter().zip(answers) {
-        match answer.and_then(acknowledged) {
+        match acknowledged(answer) {
             Ok(()) => {}
             Err(failure) if failure.is_lost() => lost.push((key, write, failure)),
             Err(failure) => failed.push((key.clone(), failure)),

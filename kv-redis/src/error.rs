@@ -173,9 +173,9 @@ pub(crate) fn answer(value: Value) -> Result<Value, Failure> {
     }
 }
 
-/// Returns whether the answer to `SET` says that it was done.
-pub(crate) fn acknowledged(value: Value) -> Result<(), Failure> {
-    match value {
+/// Checks that the answer to `SET` says that it was done.
+pub(crate) fn acknowledged(answer: Result<Value, Failure>) -> Result<(), Failure> {
+    match answer? {
         Value::Okay => Ok(()),
         _ => Err(Failure::nonsense()),
     }

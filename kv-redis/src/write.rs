@@ -79,7 +79,7 @@ impl Write {
             .link
             .call(&self.set(&config.link), Repeat::Write, deadline)
             .await;
-        match answer.and_then(acknowledged) {
+        match acknowledged(answer) {
             Ok(()) => Ok(()),
             Err(failure) => self.settle(config, failure, deadline).await,
         }
@@ -95,7 +95,7 @@ impl Write {
             let answer = config.link.call(&set, Repeat::Write, deadline).await;
             let written = match answer {
                 Ok(Value::Nil) => Ok(false),
-                answer => answer.and_then(acknowledged).map(|()| true),
+                answer => acknowledged(answer).map(|()| true),
             };
             match written {
                 Ok(true) => return Ok(()),

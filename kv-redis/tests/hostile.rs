@@ -14,7 +14,7 @@ use crate::support::{SLACK, create, entry, hasty, put};
 
 const DEADLINE: Duration = Duration::from_millis(600);
 
-/// A server that lets anybody in, and gives the same answer to every request then.
+/// A server that gives the same answer to every request, but to those of a connection that is made.
 struct Liar {
     store: RedisStore,
     connections: Arc<AtomicUsize>,
@@ -22,15 +22,20 @@ struct Liar {
 
 impl Liar {
     async fn start(answer: impl Into<Vec<u8>>) -> Self {
+        Self::with_greeting(b"%0\r\n", answer).await
+    }
+
+    async fn with_greeting(greeting: &[u8], answer: impl Into<Vec<u8>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let connections = Arc::new(AtomicUsize::new(0));
-        let (answer, accepted) = (Arc::new(answer.into()), Arc::clone(&connections));
+        let answers = Arc::new((greeting.to_vec(), answer.into()));
+        let accepted = Arc::clone(&connections);
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(serve(client, Arc::clone(&answer)));
+                tokio::spawn(serve(client, Arc::clone(&answers)));
             }
         });
         let store = hasty(url).build().unwrap();
@@ -38,13 +43,14 @@ impl Liar {
     }
 }
 
-async fn serve(client: TcpStream, answer: Arc<Vec<u8>>) {
+async fn serve(client: TcpStream, answers: Arc<(Vec<u8>, Vec<u8>)>) {
+    let (greeting, answer) = &*answers;
     let mut client = BufReader::new(client);
     while let Some(name) = request(&mut client).await {
         let answer = match name.as_str() {
-            "HELLO" => b"%0\r\n".as_slice(),
+            "HELLO" => greeting.as_slice(),
             "CLIENT" | "INFO" => b"+OK\r\n",
-            _ => &answer,
+            _ => answer,
         };
         if client.write_all(answer).await.is_err() {
             return;
@@ -139,6 +145,17 @@ async fn assert_fails_in_time(answer: Vec<u8>) {
 #[tokio::test]
 async fn nonsense_is_an_error_in_time_and_never_a_success() {
     join_all(nonsense().into_iter().map(assert_fails_in_time)).await;
+}
+
+#[tokio::test]
+async fn nonsense_for_a_greeting_is_no_panic_and_takes_no_longer() {
+    let assert_in_time = async |greeting: Vec<u8>| {
+        let liar = Liar::with_greeting(&greeting, ":1\r\n").await;
+        let start = Instant::now();
+        assert!(put(&liar.store, "k", "v").await.is_err());
+        assert!(start.elapsed() < DEADLINE + SLACK);
+    };
+    join_all(nonsense().into_iter().map(assert_in_time)).await;
 }
 
 #[tokio::test]
