@@ -13,7 +13,7 @@ use kv_core::{Error, KeyQuery, PutMode, Store, StoreExt};
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
 
-use crate::support::{command, create, entry, get, put, value};
+use crate::support::{SLACK, command, create, entry, get, put, value};
 
 /// Tells the test binary to keep a cluster for the run with this process id.
 const KEEPER: &str = "KV_REDIS_TEST_CLUSTER_OF";
@@ -373,4 +373,45 @@ async fn a_node_without_a_name_is_asked_where_the_one_before_is() {
         run(url, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
     }
     assert_eq!(get(&store, "k").await, Some(value("before")));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_silent_is_given_up_in_time_and_used_again_when_it_is_back() {
+    let nodes = Nodes::start();
+    let store = RedisStore::cluster(nodes.urls())
+        .connect_timeout(Duration::from_millis(200))
+        .response_timeout(Duration::from_millis(300))
+        .operation_timeout(Duration::from_millis(600))
+        .build()
+        .unwrap();
+    let keys: Vec<_> = (0..9).map(|n| n.to_string()).collect();
+    for key in &keys {
+        put(&store, key, "v").await.unwrap();
+    }
+    for node in &nodes.0 {
+        node.suspend();
+    }
+    for key in &keys {
+        let start = Instant::now();
+        let error = put(&store, key, "w").await.unwrap_err();
+        let honest = matches!(error, Error::OutcomeUnknown { .. }) || error.is_retryable();
+        assert!(honest, "{error:?}");
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(600) + SLACK, "{took:?}");
+    }
+    let start = Instant::now();
+    let names: Vec<_> = keys.iter().map(String::as_str).collect();
+    store.get_many("c", &names).await.unwrap_err();
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(600) + SLACK, "{took:?}");
+    for node in &nodes.0 {
+        node.resume();
+    }
+    // The nodes have to find each other alive first.
+    until(|| nodes.0.iter().all(|node| is_whole(&node.url())));
+    let back = Instant::now();
+    for key in &keys {
+        while put(&store, key, "x").await.is_err() {}
+    }
+    assert!(back.elapsed() < Duration::from_secs(1));
 }
