@@ -21,6 +21,9 @@ use crate::link::{Cluster, Dial, Limits, Link, Node};
 /// The longest value that fits into a string of the server, 512 MB, with the record around it.
 const MAX_VALUE_BYTES: u64 = 511 << 20;
 
+/// The longest time for anything. More would leave the range of the runtime's clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
 /// What the addresses are of.
 #[derive(Clone)]
 pub(crate) enum Target {
@@ -140,27 +143,29 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how long connecting to a server may take, with TLS and login. Default: 1 s.
+    /// Sets how long connecting to a server may take, with TLS and login; a day at most.
+    /// Default: 1 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.connect_timeout = timeout;
+        self.limits.connect_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
-    /// Sets how long to wait for the answer to a request that was sent. Default: 2 s.
+    /// Sets how long to wait for the answer to a request that was sent; a day at most.
+    /// Default: 2 s.
     ///
     /// The connection is not used again for others after that.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.response_timeout = timeout;
+        self.limits.response_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
     /// Sets how long an operation may take in all: with connecting, repeats, and the read that
-    /// settles a write of unknown outcome. Default: 5 s.
+    /// settles a write of unknown outcome; a day at most. Default: 5 s.
     ///
     /// Bulk operations, listing, `clear` and `destroy` may take this long for each of their steps,
     /// which are of up to 256 entries or a page of the listing.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.operation_timeout = timeout;
+        self.limits.operation_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
@@ -222,6 +227,9 @@ impl RedisStoreBuilder {
             Target::Cluster(urls) => {
                 let infos = self.all(urls)?;
                 let template = self.log_in(infos[0].clone());
+                if template.redis_settings().db() != 0 {
+                    return Err(unavailable("a cluster has no database but 0", None));
+                }
                 let seeds = infos.iter().map(|info| match info.addr() {
                     ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                         Ok((host.clone(), *port))

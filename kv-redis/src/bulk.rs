@@ -9,7 +9,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use crate::builder::Config;
-use crate::error::Failure;
+use crate::error::{Failure, acknowledged};
 use crate::link::{Repeat, Request};
 use crate::write::{Write, of_the_whole};
 use crate::{name, record, script};
@@ -189,8 +189,8 @@ async fn write_step(config: &Config, step: &[&(String, Write)]) -> (Vec<String>,
         .await;
     let (mut lost, mut failed) = (Vec::new(), Vec::new());
     for ((key, write), answer) in step.iter().zip(answers) {
-        match answer {
-            Ok(_) => {}
+        match acknowledged(answer) {
+            Ok(()) => {}
             Err(failure) if failure.is_lost() => lost.push((key, write, failure)),
             Err(failure) => failed.push((key.clone(), failure)),
         }
@@ -234,6 +234,8 @@ pub(crate) async fn delete_many(
         for (name, answer) in names.iter().zip(answers) {
             match went(config, name, answer, deadline).await {
                 Ok(went) => deleted.push(went.counts(config)),
+                // One that may have been applied outweighs those that were not.
+                Err(error) if matches!(failure, Some(Error::OutcomeUnknown { .. })) => drop(error),
                 Err(error) => failure = Some(error),
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv_core::{Error, Source};
-use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, Value};
 
 /// The store's name in errors and in `StoreInfo`.
 pub(crate) const STORE: &str = "redis";
@@ -79,9 +79,10 @@ impl Failure {
 
     /// The failure of a request that the server answered with an error.
     pub(crate) fn refused(source: RedisError) -> Self {
+        let source = without_arguments(of_a_script(source));
         let kind = kind(&source);
         let code = source.code().unwrap_or_default().to_owned();
-        let source: Source = Arc::new(without_arguments(source));
+        let source: Source = Arc::new(source);
         let error = match (&kind, code.as_str()) {
             (Kind::WrongType, _) => Error::Corrupted {
                 reason: "the key holds another type than a string",
@@ -91,9 +92,11 @@ impl Failure {
                 "the server is a read-only replica, as after a failover",
                 Some(source),
             ),
-            (Kind::Moved(_) | Kind::Ask(_), _) => {
-                unavailable("the cluster is moving the key", Some(source))
-            }
+            (Kind::Moved(_) | Kind::Ask(_), _) => unavailable(
+                "another node of its cluster has the key, which a store made with \
+                 `RedisStore::cluster` asks",
+                Some(source),
+            ),
             (Kind::NotApplied, _) => unavailable("the server takes no request now", Some(source)),
             (_, "OOM") => Error::Full {
                 store: STORE,
@@ -137,6 +140,7 @@ pub(crate) fn connecting(source: RedisError) -> Error {
     let code = source.code();
     let refused = source.kind() == ErrorKind::AuthenticationFailed
         || matches!(code, Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+    let source = without_arguments(source);
     if refused {
         return Error::backend(STORE, "authenticate", source);
     }
@@ -163,7 +167,17 @@ pub(crate) fn outcome_unknown(cause: Error) -> Error {
 pub(crate) fn answer(value: Value) -> Result<Value, Failure> {
     match value {
         Value::ServerError(error) => Err(Failure::refused(error.into())),
+        // Nothing was subscribed to that is told of in place of an answer.
+        Value::Push { .. } => Err(Failure::nonsense()),
         value => Ok(value),
+    }
+}
+
+/// Checks that the answer to `SET` says that it was done.
+pub(crate) fn acknowledged(answer: Result<Value, Failure>) -> Result<(), Failure> {
+    match answer? {
+        Value::Okay => Ok(()),
+        _ => Err(Failure::nonsense()),
     }
 }
 
@@ -176,26 +190,37 @@ fn backend(operation: &'static str, source: Source) -> Error {
 }
 
 fn kind(error: &RedisError) -> Kind {
-    use ServerErrorKind as Server;
     let redirect = || {
         let (address, _) = error.redirect_node()?;
         let (host, port) = address.rsplit_once(':')?;
         Some((host.to_owned(), port.parse().ok()?))
     };
-    match error.kind() {
-        ErrorKind::Server(Server::Moved) => redirect().map_or(Kind::NotApplied, Kind::Moved),
-        ErrorKind::Server(Server::Ask) => redirect().map_or(Kind::NotApplied, Kind::Ask),
-        ErrorKind::Server(Server::ReadOnly) => Kind::ReadOnly,
-        ErrorKind::Server(Server::NoScript) => Kind::NoScript,
-        ErrorKind::Server(
-            Server::BusyLoading | Server::ClusterDown | Server::MasterDown | Server::TryAgain,
+    match error.code() {
+        Some("MOVED") => redirect().map_or(Kind::NotApplied, Kind::Moved),
+        Some("ASK") => redirect().map_or(Kind::NotApplied, Kind::Ask),
+        Some("READONLY") => Kind::ReadOnly,
+        Some("NOSCRIPT") => Kind::NoScript,
+        Some("WRONGTYPE") => Kind::WrongType,
+        Some(
+            "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" | "MISCONF"
+            | "NOREPLICAS",
         ) => Kind::NotApplied,
-        _ => match error.code() {
-            Some("WRONGTYPE") => Kind::WrongType,
-            Some("BUSY" | "MISCONF" | "NOREPLICAS") => Kind::NotApplied,
-            _ => Kind::Refused,
-        },
+        _ => Kind::Refused,
     }
+}
+
+/// Returns the error of a command in a script, which a server before version 7 tells within one of
+/// its own.
+fn of_a_script(error: RedisError) -> RedisError {
+    let inner = error
+        .detail()
+        .filter(|detail| detail.starts_with("Error running script"))
+        .and_then(|detail| detail.split_once(": -"));
+    let Some((_, inner)) = inner else {
+        return error;
+    };
+    let (code, detail) = inner.split_once(' ').unwrap_or((inner, ""));
+    redis::make_extension_error(code.to_owned(), Some(detail.to_owned()))
 }
 
 /// Cuts off where a server quotes what it was sent, which is keys and values.
@@ -246,6 +271,20 @@ mod tests {
             assert_eq!(failure.kind, kind, "{reply}");
             assert!(failure.of_a_write().is_retryable(), "{reply}");
         }
+    }
+
+    #[test]
+    fn a_script_fails_as_its_command_does_on_a_server_before_version_7() {
+        let within =
+            "ERR Error running script (call to f_0123): @user_script:4: @user_script: 4: -";
+        let failure = refused(&format!(
+            "{within}READONLY You can't write against a replica."
+        ));
+        assert_eq!(failure.kind, Kind::ReadOnly);
+        let failure = refused(&format!("{within}OOM command not allowed"));
+        assert!(matches!(failure.error, Error::Full { .. }));
+        let failure = refused(&format!("{within}MISCONF Errors writing to the AOF file"));
+        assert_eq!(failure.kind, Kind::NotApplied);
     }
 
     #[test]

@@ -124,7 +124,8 @@ async fn page(
     let mut position = Position::read(query.cursor.as_ref())?;
     let (mut looked_at, mut taken) = (0, 0);
     loop {
-        let count = (size - taken).min(NAMES_A_STEP);
+        // As much again as without success, so that a small page takes few steps.
+        let count = (size - taken).max(looked_at).min(NAMES_A_STEP);
         let (rows, next) = step(config, pattern, position, count).await?;
         taken = take(&rows);
         looked_at += count;
@@ -233,7 +234,10 @@ async fn unlink(config: &Config, rows: &[Row]) -> Result<u64> {
         for (row, answer) in rows.iter().zip(answers) {
             match answer {
                 Ok(Value::Int(1)) if row.live => removed += 1,
-                Ok(_) => {}
+                Ok(Value::Int(_)) => {}
+                Ok(_) => failure = Some(Failure::nonsense()),
+                // One that may have been applied outweighs those that were not.
+                Err(_) if failure.as_ref().is_some_and(Failure::is_lost) => {}
                 Err(other) => failure = Some(other),
             }
         }

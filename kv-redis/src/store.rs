@@ -96,8 +96,9 @@ impl RedisStore {
     /// Starts to set up a store on the server that the sentinels at `urls` say is the master named
     /// `master`.
     ///
-    /// They are asked before each connection is made. User and password in the first URL are those
-    /// of the sentinels. With TLS in the first URL the master is connected to with TLS too.
+    /// They are asked before each connection is made, in turn: one that does not answer costs up to
+    /// 1.5 s, within the time of the operation. User and password in the first URL are those of the
+    /// sentinels. With TLS in the first URL the master is connected to with TLS too.
     pub fn sentinel(
         urls: impl IntoIterator<Item = impl Into<String>>,
         master: impl Into<String>,

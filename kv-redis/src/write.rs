@@ -6,7 +6,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use crate::builder::Config;
-use crate::error::{Failure, STORE};
+use crate::error::{Failure, STORE, acknowledged};
 use crate::link::{Link, Repeat, Request};
 use crate::{name, record, script};
 
@@ -75,12 +75,12 @@ impl Write {
     }
 
     async fn overwrite(&self, config: &Config, deadline: Instant) -> Result<()> {
-        match config
+        let answer = config
             .link
             .call(&self.set(&config.link), Repeat::Write, deadline)
-            .await
-        {
-            Ok(_) => Ok(()),
+            .await;
+        match acknowledged(answer) {
+            Ok(()) => Ok(()),
             Err(failure) => self.settle(config, failure, deadline).await,
         }
     }
@@ -92,9 +92,14 @@ impl Write {
     async fn create(&self, config: &Config, deadline: Instant) -> Result<()> {
         let set = self.set_with(&config.link, &["NX"]);
         loop {
-            match config.link.call(&set, Repeat::Write, deadline).await {
-                Ok(Value::Nil) => {}
-                Ok(_) => return Ok(()),
+            let answer = config.link.call(&set, Repeat::Write, deadline).await;
+            let written = match answer {
+                Ok(Value::Nil) => Ok(false),
+                answer => acknowledged(answer).map(|()| true),
+            };
+            match written {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
                 Err(failure) => return self.settle(config, failure, deadline).await,
             }
             let held = match config

@@ -13,7 +13,7 @@ use kv_core::{Error, KeyQuery, PutMode, Store, StoreExt};
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
 
-use crate::support::{command, create, entry, get, put, value};
+use crate::support::{SLACK, command, create, entry, get, put, value};
 
 /// Tells the test binary to keep a cluster for the run with this process id.
 const KEEPER: &str = "KV_REDIS_TEST_CLUSTER_OF";
@@ -295,4 +295,123 @@ async fn the_other_nodes_serve_while_one_is_down() {
     while put(&store, "k0", "v").await.is_err() || put(&store, "k3", "v").await.is_err() {
         assert!(back.elapsed() < Duration::from_secs(10));
     }
+}
+
+/// Returns a key of `c` in a slot of the node.
+fn key_of(url: &str) -> String {
+    let mut keys = (0..).map(|n| format!("k{n}"));
+    let is_there = |key: &String| command::<i64>(url, &["EXISTS", &format!("c::{key}")]).is_ok();
+    keys.find(is_there).unwrap()
+}
+
+#[tokio::test]
+async fn a_bulk_removal_of_which_one_may_have_been_done_is_of_unknown_outcome() {
+    let mut nodes = Nodes::start();
+    let urls = nodes.urls();
+    let (silent, dead) = (key_of(&urls[0]), key_of(&urls[1]));
+    let store = RedisStore::cluster(urls)
+        .connect_timeout(Duration::from_millis(200))
+        .response_timeout(Duration::from_millis(300))
+        .operation_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    for key in [&silent, &dead] {
+        put(&store, key, "v").await.unwrap();
+    }
+    nodes.0[0].suspend();
+    nodes.0[1].kill();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let removed = store.delete_many("c", &[&silent, &dead]).await;
+    nodes.0[0].resume();
+    assert!(
+        matches!(removed, Err(Error::OutcomeUnknown { .. })),
+        "{removed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_know_the_cluster_is_not_believed() {
+    let stranger = node();
+    let mut urls = shared();
+    urls.insert(0, stranger.url());
+    for _ in 0..20 {
+        let store = RedisStore::cluster(&urls).retries(0).build().unwrap();
+        assert_eq!(get(&store, "none").await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_name_is_asked_where_the_one_before_is() {
+    let nodes = Nodes::start();
+    let urls = nodes.urls();
+    for url in &urls {
+        let nameless = [
+            "CONFIG",
+            "SET",
+            "cluster-preferred-endpoint-type",
+            "unknown-endpoint",
+        ];
+        run(url, &nameless);
+    }
+    let store = RedisStore::cluster(urls.clone()).build().unwrap();
+    put(&store, "k", "before").await.unwrap();
+    let slot: u16 = command(&urls[0], &["CLUSTER", "KEYSLOT", "c::k"]).unwrap();
+    let owner = usize::from(slot / (SLOTS / 3)).min(2);
+    let target = (owner + 1) % 3;
+    let id: String = command(&urls[target], &["CLUSTER", "MYID"]).unwrap();
+    let owner_id: String = command(&urls[owner], &["CLUSTER", "MYID"]).unwrap();
+    let slot = slot.to_string();
+    let importing = ["CLUSTER", "SETSLOT", &slot, "IMPORTING", &owner_id];
+    run(&urls[target], &importing);
+    let migrating = ["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id];
+    run(&urls[owner], &migrating);
+    let port = nodes.0[target].port().to_string();
+    let migrate = ["MIGRATE", "127.0.0.1", &port, "c::k", "0", "5000"];
+    run(&urls[owner], &migrate);
+    assert_eq!(get(&store, "k").await, Some(value("before")));
+    for url in &urls {
+        run(url, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
+    }
+    assert_eq!(get(&store, "k").await, Some(value("before")));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_silent_is_given_up_in_time_and_used_again_when_it_is_back() {
+    let nodes = Nodes::start();
+    let store = RedisStore::cluster(nodes.urls())
+        .connect_timeout(Duration::from_millis(200))
+        .response_timeout(Duration::from_millis(300))
+        .operation_timeout(Duration::from_millis(600))
+        .build()
+        .unwrap();
+    let keys: Vec<_> = (0..9).map(|n| n.to_string()).collect();
+    for key in &keys {
+        put(&store, key, "v").await.unwrap();
+    }
+    for node in &nodes.0 {
+        node.suspend();
+    }
+    for key in &keys {
+        let start = Instant::now();
+        let error = put(&store, key, "w").await.unwrap_err();
+        let honest = matches!(error, Error::OutcomeUnknown { .. }) || error.is_retryable();
+        assert!(honest, "{error:?}");
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(600) + SLACK, "{took:?}");
+    }
+    let start = Instant::now();
+    let names: Vec<_> = keys.iter().map(String::as_str).collect();
+    store.get_many("c", &names).await.unwrap_err();
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(600) + SLACK, "{took:?}");
+    for node in &nodes.0 {
+        node.resume();
+    }
+    // The nodes have to find each other alive first.
+    until(|| nodes.0.iter().all(|node| is_whole(&node.url())));
+    let back = Instant::now();
+    for key in &keys {
+        while put(&store, key, "x").await.is_err() {}
+    }
+    assert!(back.elapsed() < Duration::from_secs(1));
 }

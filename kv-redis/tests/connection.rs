@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use kv_core::{Error, Store};
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
@@ -15,6 +16,17 @@ async fn a_store_connects_to_nothing_before_it_is_used() {
     assert!(store.info().persistent && store.info().shared);
     let error = store.get("c", "k").await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+}
+
+#[test]
+fn a_cluster_has_one_database() {
+    let in_the_url = RedisStore::cluster(["redis://127.0.0.1/3"]);
+    let set = RedisStore::cluster(["redis://127.0.0.1"]).db(3);
+    for builder in [in_the_url, set] {
+        let error = builder.clone().build().unwrap_err();
+        assert!(error.to_string().contains("database"), "{error}");
+        builder.db(0).build().unwrap();
+    }
 }
 
 #[test]
@@ -79,6 +91,65 @@ fn a_store_works_on_the_runtime_that_uses_it_after_the_one_before() {
     }
 }
 
+#[test]
+fn an_attempt_to_connect_on_a_runtime_that_rests_does_not_hold_up_another() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let server = server();
+    let store = RedisStore::builder(server.url())
+        .connect_timeout(Duration::from_millis(300))
+        .operation_timeout(Duration::from_millis(600))
+        .build()
+        .unwrap();
+    let resting = runtime();
+    resting.block_on(async {
+        // It is dropped when it has begun to connect.
+        let begun = put(&store, "k", "v").now_or_never();
+        assert!(begun.is_none());
+    });
+    runtime().block_on(async {
+        // It waits for what was begun, as long as that may take.
+        let _ = put(&store, "k", "v").await;
+        put(&store, "k", "v").await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn an_operation_without_time_sends_nothing() {
+    let server = server();
+    let timeless = RedisStore::builder(server.url()).operation_timeout(Duration::ZERO);
+    let timeless = timeless.build().unwrap();
+    for _ in 0..10 {
+        let error = put(&timeless, "k", "v").await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(
+        get(&RedisStore::new(server.url()).unwrap(), "k").await,
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_time_without_end_is_one() {
+    let server = server();
+    let store = RedisStore::builder(server.url())
+        .connect_timeout(Duration::MAX)
+        .response_timeout(Duration::MAX)
+        .operation_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    put(&store, "k", "v").await.unwrap();
+    let sentinel = RedisServer::sentinel(&server, 1);
+    let store = RedisStore::sentinel([sentinel.url()], kv_tests::services::SENTINEL_MASTER)
+        .connect_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    assert_eq!(get(&store, "k").await, Some(value("v")));
+}
+
 #[tokio::test]
 async fn a_value_over_the_limit_is_not_sent() {
     let server = server();
@@ -104,20 +175,19 @@ async fn a_value_over_the_limit_is_not_sent() {
 
 #[tokio::test]
 async fn a_host_that_does_not_answer_costs_no_more_than_the_time_to_connect() {
-    // A listener whose queue is full does not answer.
+    // A listener whose queue nobody serves does not answer.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let store = RedisStore::builder(format!("redis://{address}"))
-        .connect_timeout(Duration::from_millis(200))
-        .retries(0)
-        .build()
-        .unwrap();
-    let start = std::time::Instant::now();
-    let error = put(&store, "k", "v").await.unwrap_err();
-    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
-    assert!(
-        start.elapsed() < Duration::from_millis(300),
-        "{:?}",
-        start.elapsed()
-    );
+    for scheme in ["redis", "rediss"] {
+        let store = RedisStore::builder(format!("{scheme}://{address}"))
+            .connect_timeout(Duration::from_millis(200))
+            .retries(0)
+            .build()
+            .unwrap();
+        let start = std::time::Instant::now();
+        let error = put(&store, "k", "v").await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(300), "{scheme} {took:?}");
+    }
 }

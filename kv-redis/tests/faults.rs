@@ -6,6 +6,7 @@ use kv_core::{Error, Store};
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
 
+use crate::proxy::{Fault, Proxy};
 use crate::support::{SLACK, command, create, entry, get, hasty, put, server, store, value};
 
 /// What [`hasty`] allows an operation in all.
@@ -105,6 +106,24 @@ async fn an_attempt_to_connect_that_failed_unseen_is_not_held_against_the_server
     server.resume();
     tokio::time::sleep(Duration::from_millis(50)).await;
     put(&store, "k", "v").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_was_made_and_broke_unseen_is_not_used() {
+    let server = server();
+    let proxy = Proxy::start(server.port()).await;
+    let store = RedisStore::builder(proxy.url())
+        .operation_timeout(Duration::from_millis(50))
+        .retries(0)
+        .build()
+        .unwrap();
+    proxy.once(Fault::Delay(Duration::from_millis(100)));
+    let error = put(&store, "k", "v").await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    proxy.cut();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    create(&store, "k", "v").await.unwrap();
 }
 
 #[tokio::test]

@@ -121,3 +121,19 @@ async fn two_databases_of_a_server_are_two_stores() {
     assert!(third.delete("c", "k").await.unwrap());
     assert!(first.get("c", "k").await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_small_page_in_a_large_database_takes_few_steps() {
+    let server = server();
+    let mut fill = redis::cmd("EVAL");
+    fill.arg("for n = 1, 20000 do redis.call('SET', 'x::' .. n, 'foreign') end")
+        .arg(0);
+    ask::<()>(&server.url(), &fill).unwrap();
+    let store = store(&server);
+    let query = KeyQuery::new().with_page_size(1);
+    store.keys("c", query).await.unwrap();
+    let stats: String = command(&server.url(), &["INFO", "commandstats"]).unwrap();
+    let (_, scans) = stats.split_once("cmdstat_scan:calls=").unwrap();
+    let scans: u32 = scans.split_once(',').unwrap().0.parse().unwrap();
+    assert!(scans <= 30, "{scans}");
+}

@@ -6,6 +6,7 @@ mod cluster;
 mod conformance;
 mod connection;
 mod faults;
+mod hostile;
 mod listing;
 mod outcome;
 mod proxy;

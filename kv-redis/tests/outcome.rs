@@ -276,3 +276,20 @@ async fn one_winner_stays_one_when_answers_are_lost() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_went_dead_is_given_up_also_when_no_caller_waits_that_long() {
+    let server = server();
+    let (store, proxy) = behind_a_proxy(&server).await;
+    proxy.once(Fault::Stall);
+    let start = Instant::now();
+    // Each call is given up long before the store would.
+    let within = Duration::from_millis(50);
+    while tokio::time::timeout(within, put(&store, "k", "v"))
+        .await
+        .is_err()
+    {
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+    assert_eq!(get(&store, "k").await, Some(value("v")));
+}

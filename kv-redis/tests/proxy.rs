@@ -1,5 +1,6 @@
 //! [`Proxy`]: a wire to a server, with faults.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// Passes on no replies.
     Swallow,
+    /// Passes on no replies over this connection any more.
+    Stall,
 }
 
 #[derive(Default)]
@@ -146,6 +149,7 @@ async fn pass_replies(
             None | Some(Fault::CutRequest) => {}
             Some(Fault::Delay(delay)) => sleep(delay).await,
             Some(Fault::Swallow) => continue,
+            Some(Fault::Stall) => pending().await,
             Some(Fault::DropReply) => return,
             Some(Fault::TruncateReply) => {
                 let _ = client.write_all(&reply[..length / 2]).await;

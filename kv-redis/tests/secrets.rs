@@ -161,6 +161,15 @@ async fn a_command_that_the_server_does_not_know_does_not_show_its_arguments() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_know_how_to_log_in_does_not_show_the_password() {
+    let server = RedisServer::start(&["--rename-command", "HELLO", ""]);
+    let store = RedisStore::builder(server.url()).password(SECRET);
+    let error = put(&store.build().unwrap(), "k", "v").await.unwrap_err();
+    let text = everything(&error);
+    assert!(text.contains("HELLO") && !text.contains(SECRET), "{text}");
+}
+
+#[tokio::test]
 async fn a_server_that_may_drop_entries_is_warned_of_once() {
     let (log, _guard) = logged();
     let server = RedisServer::start(&["--maxmemory", "10mb", "--maxmemory-policy", "allkeys-lru"]);

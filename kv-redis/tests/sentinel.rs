@@ -6,7 +6,7 @@ use kv_core::Error;
 use kv_redis::RedisStore;
 use kv_tests::services::{RedisServer, SENTINEL_MASTER};
 
-use crate::support::{command, get, put, server, value};
+use crate::support::{command, create, get, put, server, value};
 
 struct Watched {
     master: RedisServer,
@@ -121,6 +121,19 @@ async fn one_sentinel_that_answers_is_enough() {
     watched.sentinels[1].suspend();
     let store = watched.store();
     put(&store, "k", "v").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_while_idle_is_made_anew_past_a_sentinel_that_hangs() {
+    let watched = Watched::start().await;
+    let store = watched.store();
+    put(&store, "k", "v").await.unwrap();
+    watched.sentinels[0].suspend();
+    for n in 0..2 {
+        let _ = command::<i64>(&watched.master.url(), &["CLIENT", "KILL", "TYPE", "normal"]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        create(&store, &n.to_string(), "v").await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -135,3 +135,26 @@ async fn an_operation_on_one_entry_is_one_command() {
         assert!(stats.contains(&start), "{start} {stats}");
     }
 }
+
+#[tokio::test]
+async fn a_user_with_the_permissions_of_the_readme_may_do_everything() {
+    let server = server();
+    let readme = include_str!("../README.md");
+    let (_, row) = readme.split_once("an ACL user needs `").unwrap();
+    let (listed, _) = row.split_once('`').unwrap();
+    let mut rules = vec!["ACL", "SETUSER", "app", "on", ">correct", "~*", "-@all"];
+    rules.extend(listed.split(' '));
+    command::<()>(&server.url(), &rules).unwrap();
+    let builder = RedisStore::builder(server.url()).allow_destroy();
+    let store = builder.username("app").password("correct").build().unwrap();
+    let revision = create(&store, "k", "v").await.unwrap();
+    let update = PutMode::Update(revision);
+    store.put("c", "k", entry("w"), update).await.unwrap();
+    store.get_many("c", &["k", "l"]).await.unwrap();
+    command::<()>(&server.url(), &["RPUSH", "c::list", "item"]).unwrap();
+    assert!(store.delete("c", "list").await.unwrap());
+    assert!(store.take("c", "k").await.unwrap().is_some());
+    put(&store, "k", "v").await.unwrap();
+    assert_eq!(store.clear("c").await.unwrap(), 1);
+    store.destroy().await.unwrap();
+}

@@ -9,7 +9,7 @@ use kv_core::{Error, Result};
 use redis::{Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, Value};
 use tokio::time::Instant;
 
-use super::slots::Slots;
+use super::slots::{self, Slots};
 use super::{Dial, Limits, Node};
 use crate::error::{Address, Failure, Kind, STORE, unavailable};
 
@@ -66,16 +66,17 @@ impl Cluster {
             Err(failure) => failure,
             answered => return answered,
         };
+        let named = |(host, port): &Address| (slots::host(host, &address.0).to_owned(), *port);
         match &failure.kind {
             Kind::Moved(to) => {
                 // The node that has it knows best; when it does not answer, any other is asked.
-                if let Ok(asked) = self.ask(to, deadline).await {
+                if let Ok(asked) = self.ask(&named(to), deadline).await {
                     self.learn(asked);
                 } else {
                     self.forget(&slots);
                 }
             }
-            Kind::Ask(to) => return self.attempt_asking(to, request, deadline).await,
+            Kind::Ask(to) => return self.attempt_asking(&named(to), request, deadline).await,
             Kind::NotApplied | Kind::ReadOnly | Kind::Lost => self.forget(&slots),
             Kind::WrongType | Kind::NoScript | Kind::Refused => {}
         }
@@ -138,7 +139,13 @@ impl Cluster {
             }
             error => Failure::not_sent(error),
         })?;
-        Slots::read(&answer, &address.0).ok_or_else(|| Failure::not_sent(Failure::nonsense().error))
+        let slots = Slots::read(&answer, &address.0)
+            .ok_or_else(|| Failure::not_sent(Failure::nonsense().error))?;
+        if slots.is_empty() {
+            let error = unavailable("a node knows of no slots of the cluster", None);
+            return Err(Failure::not_sent(error));
+        }
+        Ok(slots)
     }
 
     fn learn(&self, slots: Slots) -> Arc<Slots> {

@@ -10,7 +10,6 @@ use futures_util::future::{BoxFuture, Shared};
 use kv_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisError, RedisResult, Value};
-use tokio::task::AbortHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -32,26 +31,65 @@ pub(crate) struct Node {
 
 enum State {
     Closed,
-    Dialing(Dialing, AbortHandle),
+    /// It is over at this time, if the runtime that it is on goes on.
+    Dialing(Dialing, Instant),
     Open(Line),
 }
 
 /// An attempt to connect, for all that wait for it. It goes on when none is left.
 type Dialing = Shared<BoxFuture<'static, Result<Line>>>;
 
-/// A connection, and whether it is known to be broken.
+/// A connection, and what is known of its health.
 #[derive(Clone)]
 struct Line {
     connection: MultiplexedConnection,
-    broken: Arc<AtomicBool>,
+    health: Arc<Health>,
 }
 
-/// Marks a line as broken when the driver drops it, which it does as it ends.
-struct Alarm(Arc<AtomicBool>);
+/// What is known of a connection.
+#[derive(Default)]
+struct Health {
+    broken: AtomicBool,
+    /// Since when requests wait and no answer has come. Callers that are dropped leave it so.
+    silent_since: Mutex<Option<Instant>>,
+}
+
+impl Health {
+    fn asked(&self) {
+        self.silent_since().get_or_insert_with(Instant::now);
+    }
+
+    fn answered(&self) {
+        *self.silent_since() = None;
+    }
+
+    fn give_up(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// Tells whether to use the connection, which is not silent for longer than `patience`.
+    fn is_good(&self, patience: Duration) -> bool {
+        let silent = || {
+            self.silent_since()
+                .is_some_and(|since| since.elapsed() > patience)
+        };
+        !self.broken.load(Ordering::Acquire) && !silent()
+    }
+
+    fn silent_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        // No code panics while it holds the lock.
+        self.silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives up a line when the driver drops it, which it does as it ends.
+struct Alarm(Arc<Health>);
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.0.give_up();
     }
 }
 
@@ -68,11 +106,12 @@ impl Node {
     /// Sends `request` once, and waits for its answer until `deadline`.
     pub(crate) async fn attempt(&self, request: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let mut line = self.line(deadline).await?;
-        let wait = self.wait(deadline);
+        let wait = self.wait(deadline)?;
+        line.health.asked();
         let sent = line.connection.send_packed_command(request);
         let result = timeout(wait, sent).await;
         let value = received(&line, wait, result)?;
-        answer(value).inspect_err(|failure| leave_replica(&line, failure))
+        answer(value).inspect_err(|failure| leave(&line, failure))
     }
 
     /// Sends `requests` once, together, and waits for their answers until `deadline`.
@@ -82,20 +121,25 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let mut line = self.line(deadline).await?;
-        let wait = self.wait(deadline);
+        let wait = self.wait(deadline)?;
+        line.health.asked();
         let sent = line
             .connection
             .send_packed_commands(requests, 0, requests.len());
         let result = timeout(wait, sent).await;
         let values = received(&line, wait, result)?;
-        let check = |value| answer(value).inspect_err(|failure| leave_replica(&line, failure));
+        let check = |value| answer(value).inspect_err(|failure| leave(&line, failure));
         Ok(values.into_iter().map(check).collect())
     }
 
-    /// Returns how long to wait for an answer.
-    fn wait(&self, deadline: Instant) -> Duration {
+    /// Returns how long to wait for an answer; an error when there is no time to.
+    fn wait(&self, deadline: Instant) -> Result<Duration, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
-        left.min(self.limits.response_timeout)
+        if left.is_zero() {
+            let error = unavailable("no time was left to ask it", None);
+            return Err(Failure::not_sent(error));
+        }
+        Ok(left.min(self.limits.response_timeout))
     }
 
     /// Returns the open line, or opens one, for which it waits until `deadline`.
@@ -122,24 +166,29 @@ impl Node {
     fn open_or_dialing(&self) -> Result<Line, Dialing> {
         let mut state = self.state();
         match &*state {
-            State::Open(line) if !line.broken.load(Ordering::Acquire) => return Ok(line.clone()),
-            State::Dialing(dialing, task) => {
-                // An attempt that failed when nobody waited any more says nothing about now.
-                let failed =
-                    task.is_finished() && matches!(dialing.clone().now_or_never(), Some(Err(_)));
-                if !failed {
+            State::Open(line) if self.is_good(line) => return Ok(line.clone()),
+            State::Dialing(dialing, end) => {
+                // What an attempt came to when nobody waited any more may not hold now, and one on
+                // a runtime that rests comes to nothing.
+                let goes_on = match dialing.clone().now_or_never() {
+                    Some(Ok(line)) => self.is_good(&line),
+                    Some(Err(_)) => false,
+                    None => Instant::now() < *end,
+                };
+                if goes_on {
                     return Err(dialing.clone());
                 }
             }
             State::Open(_) | State::Closed => {}
         }
-        let (dialing, task) = self.dialing();
-        *state = State::Dialing(dialing.clone(), task);
+        let dialing = self.dialing();
+        let end = Instant::now() + self.dial.longest(self.limits.connect_timeout);
+        *state = State::Dialing(dialing.clone(), end);
         Err(dialing)
     }
 
     /// Starts to connect, on a task of its own, so that no caller's end ends it.
-    fn dialing(&self) -> (Dialing, AbortHandle) {
+    fn dialing(&self) -> Dialing {
         let (dial, limits) = (Arc::clone(&self.dial), self.limits);
         let policy_checked = Arc::clone(&self.policy_checked);
         let dialing = tokio::spawn(async move {
@@ -150,10 +199,13 @@ impl Node {
             }
             Ok(line)
         });
-        let task = dialing.abort_handle();
         let dialing = dialing
             .map(|ended| ended.unwrap_or_else(|_| Err(unavailable("the runtime ends", None))));
-        (dialing.boxed().shared(), task)
+        dialing.boxed().shared()
+    }
+
+    fn is_good(&self, line: &Line) -> bool {
+        line.health.is_good(self.limits.response_timeout)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -169,25 +221,28 @@ fn received<T>(
     result: Result<RedisResult<T>, Elapsed>,
 ) -> Result<T, Failure> {
     let failure = match result {
-        Ok(Ok(value)) => return Ok(value),
+        Ok(Ok(value)) => {
+            line.health.answered();
+            return Ok(value);
+        }
         Ok(Err(error)) => Failure::lost(error),
         Err(_) => Failure::late(wait),
     };
-    line.broken.store(true, Ordering::Release);
+    line.health.give_up();
     Err(failure)
 }
 
-/// Gives up the line to a server that was made a replica: its name, or the sentinels, may lead to
-/// the new master.
-fn leave_replica(line: &Line, failure: &Failure) {
-    if failure.kind == Kind::ReadOnly {
-        line.broken.store(true, Ordering::Release);
+/// Gives up the line to a server that was made a replica, as its name, or the sentinels, may lead to
+/// the new master; and one whose answers are none, as the next may be that of another request.
+fn leave(line: &Line, failure: &Failure) {
+    if matches!(failure.kind, Kind::ReadOnly | Kind::Lost) {
+        line.health.give_up();
     }
 }
 
 async fn open(dial: &Dial, limits: Limits) -> Result<Line> {
-    let broken = Arc::new(AtomicBool::new(false));
-    let alarm = Alarm(Arc::clone(&broken));
+    let health = Arc::<Health>::default();
+    let alarm = Alarm(Arc::clone(&health));
     let on_push = move |_: PushInfo| -> Result<(), RedisError> {
         let _alarm = &alarm;
         Ok(())
@@ -200,7 +255,7 @@ async fn open(dial: &Dial, limits: Limits) -> Result<Line> {
         .set_push_sender(on_push);
     let connected = dial.connect(&config);
     match timeout(dial.longest(limits.connect_timeout), connected).await {
-        Ok(Ok(connection)) => Ok(Line { connection, broken }),
+        Ok(Ok(connection)) => Ok(Line { connection, health }),
         Ok(Err(error)) => Err(connecting(error)),
         Err(_) => Err(late(limits)),
     }

@@ -1,5 +1,7 @@
 //! Which slot a key is in, and which node has which slots.
 
+use std::collections::HashSet;
+
 use redis::Value;
 
 use crate::error::Address;
@@ -45,6 +47,10 @@ impl Slots {
         Some(slots)
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Returns the master that has `slot`.
     pub(crate) fn master(&self, slot: u16) -> Option<&Address> {
         let after = self.ranges.partition_point(|(first, ..)| *first <= slot);
@@ -54,15 +60,10 @@ impl Slots {
 
     /// Returns the lowest slot of each master, in ascending order.
     pub(crate) fn parts(&self) -> Vec<u16> {
-        let mut seen = Vec::new();
-        let mut parts = Vec::new();
-        for (first, _, master) in &self.ranges {
-            if !seen.contains(&master) {
-                seen.push(master);
-                parts.push(*first);
-            }
-        }
-        parts
+        let mut seen = HashSet::new();
+        let masters = self.ranges.iter();
+        let lowest = masters.filter(|(.., master)| seen.insert(master));
+        lowest.map(|(first, ..)| *first).collect()
     }
 
     /// Returns every node, masters first.
@@ -79,7 +80,7 @@ fn items(value: &Value) -> Option<&[Value]> {
     }
 }
 
-fn address(node: &Value, host: &str) -> Option<Address> {
+fn address(node: &Value, teller: &str) -> Option<Address> {
     let [name, Value::Int(port), ..] = items(node)? else {
         return None;
     };
@@ -88,8 +89,16 @@ fn address(node: &Value, host: &str) -> Option<Address> {
         Value::SimpleString(name) => name,
         _ => "",
     };
-    let host = if matches!(name, "" | "?") { host } else { name };
-    Some((host.to_owned(), u16::try_from(*port).ok()?))
+    Some((host(name, teller).to_owned(), u16::try_from(*port).ok()?))
+}
+
+/// Returns the host that is named; that of the node that tells of it when it has no name.
+pub(super) fn host<'a>(name: &'a str, teller: &'a str) -> &'a str {
+    if matches!(name, "" | "?") {
+        teller
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
