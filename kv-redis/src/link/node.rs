@@ -1,7 +1,7 @@
 //! [`Node`]: one server, and the connection to it while there is one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,40 +47,75 @@ struct Line {
 }
 
 /// What is known of a connection.
-#[derive(Default)]
 struct Health {
     broken: AtomicBool,
-    /// Since when requests wait and no answer has come. Callers that are dropped leave it so.
-    silent_since: Mutex<Option<Instant>>,
+    opened: Instant,
+    /// When the first request was sent that was given up unanswered since the last answer: in
+    /// milliseconds after it was opened, and one; 0 when there is none.
+    abandoned: AtomicU64,
 }
 
 impl Health {
-    fn asked(&self) {
-        self.silent_since().get_or_insert_with(Instant::now);
+    fn new() -> Self {
+        Self {
+            broken: AtomicBool::new(false),
+            opened: Instant::now(),
+            abandoned: AtomicU64::new(0),
+        }
     }
 
     fn answered(&self) {
-        *self.silent_since() = None;
+        // Reads first, as all requests share this and few find it set.
+        if self.abandoned.load(Ordering::Relaxed) != 0 {
+            self.abandoned.store(0, Ordering::Relaxed);
+        }
     }
 
     fn give_up(&self) {
         self.broken.store(true, Ordering::Release);
     }
 
-    /// Tells whether to use the connection, which is not silent for longer than `patience`.
+    /// Tells whether to use the connection: no request was abandoned that waits for longer than
+    /// `patience`.
     fn is_good(&self, patience: Duration) -> bool {
-        let silent = || {
-            self.silent_since()
-                .is_some_and(|since| since.elapsed() > patience)
+        let is_silent = || match self.abandoned.load(Ordering::Relaxed) {
+            0 => false,
+            since => self.opened + Duration::from_millis(since) + patience < Instant::now(),
         };
-        !self.broken.load(Ordering::Acquire) && !silent()
+        !self.broken.load(Ordering::Acquire) && !is_silent()
+    }
+}
+
+/// A request that waits for its answer. Dropped meanwhile, it is abandoned: its caller has gone.
+struct Waiting<'a> {
+    health: &'a Health,
+    since: Option<Instant>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(health: &'a Health) -> Self {
+        Self {
+            health,
+            since: Some(Instant::now()),
+        }
     }
 
-    fn silent_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        // No code panics while it holds the lock.
-        self.silent_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Ends the wait, with whatever came of it.
+    fn end(mut self) {
+        self.since = None;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(since) = self.since else {
+            return;
+        };
+        let since = since.saturating_duration_since(self.health.opened);
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1);
+        let abandoned = &self.health.abandoned;
+        // Fails when an earlier one is waiting, which counts.
+        let _ = abandoned.compare_exchange(0, millis + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -107,9 +142,10 @@ impl Node {
     pub(crate) async fn attempt(&self, request: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let mut line = self.line(deadline).await?;
         let wait = self.wait(deadline)?;
-        line.health.asked();
+        let waiting = Waiting::new(&line.health);
         let sent = line.connection.send_packed_command(request);
         let result = timeout(wait, sent).await;
+        waiting.end();
         let value = received(&line, wait, result)?;
         answer(value).inspect_err(|failure| leave(&line, failure))
     }
@@ -122,11 +158,12 @@ impl Node {
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let mut line = self.line(deadline).await?;
         let wait = self.wait(deadline)?;
-        line.health.asked();
+        let waiting = Waiting::new(&line.health);
         let sent = line
             .connection
             .send_packed_commands(requests, 0, requests.len());
         let result = timeout(wait, sent).await;
+        waiting.end();
         let values = received(&line, wait, result)?;
         let check = |value| answer(value).inspect_err(|failure| leave(&line, failure));
         Ok(values.into_iter().map(check).collect())
@@ -241,7 +278,7 @@ fn leave(line: &Line, failure: &Failure) {
 }
 
 async fn open(dial: &Dial, limits: Limits) -> Result<Line> {
-    let health = Arc::<Health>::default();
+    let health = Arc::new(Health::new());
     let alarm = Alarm(Arc::clone(&health));
     let on_push = move |_: PushInfo| -> Result<(), RedisError> {
         let _alarm = &alarm;
