@@ -1,11 +1,14 @@
-//! The Redis store through `Arc<dyn Store>` against redis-rs on a connection of the same kind.
+//! The Redis store through `Arc<dyn Store>` against redis-rs on a connection of the same kind, and
+//! against Python's py-key-value.
 //!
-//! Both read the same records of 1 KiB; redis-rs hands out their bytes unread. Server and clients
+//! All read the same records of 1 KiB; redis-rs hands out their bytes unread. Server and clients
 //! share the machine.
 //!
 //! Run with: cargo bench -p kv-bench --bench redis
 
 use std::hint::black_box;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +25,11 @@ use tokio::runtime::{Builder, Runtime};
 const COLLECTION: &str = "sessions";
 const ENTRIES: usize = 10_000;
 const ROUNDS: usize = 31;
+/// How many keys a bulk read has, and how many of these a task does in a round.
 const MANY: usize = 100;
+const CALLS: usize = 200;
+const PYTHON_TASKS: u64 = 64;
+const PYTHON_ROUNDS: usize = 11;
 
 fn main() {
     let server = RedisServer::start(&[]);
@@ -65,18 +72,80 @@ fn main() {
             |_| rate(&runtime, tasks, each, || put_theirs(theirs.clone(), each)),
         );
     }
+    for tasks in [1, 8] {
+        let figure = Figure {
+            name: "redis: get_many of 100",
+            against: "redis-rs: MGET of 100",
+            size: tasks,
+            goal: Goal::AtLeast(0.7),
+        };
+        compare_rates(
+            figure,
+            ROUNDS,
+            |_| rate(&runtime, tasks, CALLS, || get_many_ours(Arc::clone(&ours))),
+            |_| rate(&runtime, tasks, CALLS, || get_many_theirs(theirs.clone())),
+        );
+    }
+    let mut python = Python::start(&server);
     let figure = Figure {
-        name: "redis: get_many, keys",
-        against: "redis-rs: MGET, keys",
-        size: MANY as u64,
-        goal: Goal::AtLeast(0.7),
+        name: "redis: get",
+        against: "py-key-value: get",
+        size: PYTHON_TASKS,
+        goal: Goal::AtLeast(15.0),
     };
     compare_rates(
         figure,
-        ROUNDS,
-        |_| rate(&runtime, 1, 200 * MANY, || get_many_ours(Arc::clone(&ours))),
-        |_| rate(&runtime, 1, 200 * MANY, || get_many_theirs(theirs.clone())),
+        PYTHON_ROUNDS,
+        |_| {
+            let each = 20_000 / PYTHON_TASKS as usize;
+            rate(&runtime, PYTHON_TASKS, each, || {
+                get_ours(Arc::clone(&ours), each)
+            })
+        },
+        |_| python.rate(2000),
     );
+}
+
+/// The RedisStore of py-key-value in a process of its own.
+struct Python {
+    process: Child,
+    orders: ChildStdin,
+    rates: BufReader<ChildStdout>,
+}
+
+impl Python {
+    fn start(server: &RedisServer) -> Self {
+        let script = kv_tests::workspace().join("dev/bench/python/redis_gets.py");
+        let mut process = Command::new(kv_tests::kv_python())
+            .arg(script)
+            .args([server.url(), COLLECTION.to_owned()])
+            .args([ENTRIES.to_string(), PYTHON_TASKS.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        Self {
+            orders: process.stdin.take().expect("it is piped"),
+            rates: BufReader::new(process.stdout.take().expect("it is piped")),
+            process,
+        }
+    }
+
+    /// Has it read so many entries, and returns how many it did a second.
+    fn rate(&mut self, reads: usize) -> f64 {
+        writeln!(self.orders, "{reads}").expect("Python reads");
+        let mut rate = String::new();
+        self.rates.read_line(&mut rate).expect("Python answers");
+        rate.trim().parse().expect("Python answers with a rate")
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        // Fails only when it has ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 async fn connect(server: &RedisServer) -> MultiplexedConnection {
@@ -155,7 +224,7 @@ async fn put_theirs(mut connection: MultiplexedConnection, operations: usize) {
 }
 
 async fn get_many_ours(store: Arc<dyn Store>) {
-    for _ in 0..200 {
+    for _ in 0..CALLS {
         let keys: Vec<_> = (0..MANY).map(|_| any_key()).collect();
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         let read = store.get_many(COLLECTION, &keys).await;
@@ -164,7 +233,7 @@ async fn get_many_ours(store: Arc<dyn Store>) {
 }
 
 async fn get_many_theirs(mut connection: MultiplexedConnection) {
-    for _ in 0..200 {
+    for _ in 0..CALLS {
         let mut get = redis::cmd("MGET");
         for _ in 0..MANY {
             get.arg(record(&any_key()));
