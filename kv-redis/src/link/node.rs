@@ -93,10 +93,10 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    fn new(health: &'a Health) -> Self {
+    const fn new(health: &'a Health, since: Instant) -> Self {
         Self {
             health,
-            since: Some(Instant::now()),
+            since: Some(since),
         }
     }
 
@@ -141,12 +141,12 @@ impl Node {
     /// Sends `request` once, and waits for its answer until `deadline`.
     pub(crate) async fn attempt(&self, request: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let mut line = self.line(deadline).await?;
-        let wait = self.wait(deadline)?;
-        let waiting = Waiting::new(&line.health);
+        let (now, end) = self.window(deadline)?;
+        let waiting = Waiting::new(&line.health, now);
         let sent = line.connection.send_packed_command(request);
-        let result = timeout(wait, sent).await;
+        let result = timeout_at(end, sent).await;
         waiting.end();
-        let value = received(&line, wait, result)?;
+        let value = received(&line, end - now, result)?;
         answer(value).inspect_err(|failure| leave(&line, failure))
     }
 
@@ -157,26 +157,26 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let mut line = self.line(deadline).await?;
-        let wait = self.wait(deadline)?;
-        let waiting = Waiting::new(&line.health);
+        let (now, end) = self.window(deadline)?;
+        let waiting = Waiting::new(&line.health, now);
         let sent = line
             .connection
             .send_packed_commands(requests, 0, requests.len());
-        let result = timeout(wait, sent).await;
+        let result = timeout_at(end, sent).await;
         waiting.end();
-        let values = received(&line, wait, result)?;
+        let values = received(&line, end - now, result)?;
         let check = |value| answer(value).inspect_err(|failure| leave(&line, failure));
         Ok(values.into_iter().map(check).collect())
     }
 
-    /// Returns how long to wait for an answer; an error when there is no time to.
-    fn wait(&self, deadline: Instant) -> Result<Duration, Failure> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    /// Returns the time now and until when to wait for an answer; an error when none is left.
+    fn window(&self, deadline: Instant) -> Result<(Instant, Instant), Failure> {
+        let now = Instant::now();
+        if deadline <= now {
             let error = unavailable("no time was left to ask it", None);
             return Err(Failure::not_sent(error));
         }
-        Ok(left.min(self.limits.response_timeout))
+        Ok((now, deadline.min(now + self.limits.response_timeout)))
     }
 
     /// Returns the open line, or opens one, for which it waits until `deadline`.
