@@ -179,8 +179,8 @@ async fn a_late_answer_never_reaches_another_request() {
     }
     for round in 0..5 {
         proxy.once_after(round, Fault::Delay(Duration::from_millis(350)));
-        let reads = (0..20).map(|n| {
-            let store = &store;
+        let reads = (0..2000).map(|n| {
+            let (store, n) = (&store, n % 20);
             async move { (n, store.get("c", &n.to_string()).await) }
         });
         for (n, read) in futures_util::future::join_all(reads).await {

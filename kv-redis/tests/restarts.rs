@@ -1,7 +1,6 @@
 //! A server that is killed and restarted under load, again and again.
 
 use std::collections::HashMap;
-use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +11,8 @@ use kv_tests::services::RedisServer;
 
 use crate::support::{SLACK, create, entry, put};
 
-/// How often the server is killed. A long run sets `KV_REDIS_TEST_RESTARTS=200`.
-const RESTARTS: u64 = 20;
+/// How often the server is killed.
+const RESTARTS: u64 = 200;
 
 const WRITERS: u64 = 8;
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -76,7 +75,6 @@ async fn count(store: &RedisStore, key: &str, ledger: &mut Ledger) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_over_many_restarts() {
-    let restarts = env::var("KV_REDIS_TEST_RESTARTS").map_or(RESTARTS, |n| n.parse().unwrap());
     let mut server = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let store = RedisStore::builder(server.url())
         .connect_timeout(Duration::from_millis(300))
@@ -89,7 +87,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_applied_twice_over_many_res
         .map(|writer| tokio::spawn(write(store.clone(), writer, Arc::clone(&stop))))
         .collect();
     let slowest = AtomicU64::new(0);
-    for _ in 0..restarts {
+    for _ in 0..RESTARTS {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(5..60))).await;
         server.kill();
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..40))).await;
