@@ -47,16 +47,32 @@ impl Call<'_> {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
+        self.send_after(&mut false, repeat, request).await
+    }
+
+    /// As [`send`](Self::send), for a request that goes on with the work of earlier ones.
+    ///
+    /// `may_be_applied` tells whether one of those may have been applied unseen, and on return
+    /// whether one of these may, also when another was answered.
+    pub(crate) async fn send_after<T, E, F>(
+        &self,
+        may_be_applied: &mut bool,
+        repeat: Repeat,
+        request: impl Fn() -> F,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
         let mut backoff = Backoff::new(self.deadline);
         let mut faults = 0;
-        let mut may_be_applied = false;
         loop {
             let mut failure = match self.send_once(&request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            may_be_applied |= failure.may_be_applied;
-            failure.may_be_applied = may_be_applied;
+            *may_be_applied |= failure.may_be_applied;
+            failure.may_be_applied = *may_be_applied;
             let again = match failure.kind {
                 Kind::Throttled => true,
                 Kind::NotSent => {

@@ -185,9 +185,11 @@ async fn write_chunk(link: &Link, chunk: Vec<WriteRequest>) -> Result<(), Stoppe
         }
     };
     let mut backoff = Backoff::new(call.deadline);
+    // What a request left undone may have been done by an earlier one, which went unanswered.
+    let mut may_be_applied = false;
     loop {
         let written = call
-            .send(Repeat::Freely, || {
+            .send_after(&mut may_be_applied, Repeat::Freely, || {
                 call.client
                     .batch_write_item()
                     .request_items(&link.config.table, waiting.clone())
@@ -212,8 +214,10 @@ async fn write_chunk(link: &Link, chunk: Vec<WriteRequest>) -> Result<(), Stoppe
         }
         waiting = unprocessed;
         if !backoff.wait().await {
+            let mut failure = Failure::unprocessed();
+            failure.may_be_applied = may_be_applied;
             return Err(Stopped {
-                error: Failure::unprocessed().of_write(WRITE),
+                error: failure.of_write(WRITE),
                 left: waiting,
             });
         }
