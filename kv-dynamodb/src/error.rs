@@ -13,6 +13,11 @@ use kv_core::Error;
 /// The store's name in errors and in `StoreInfo`.
 pub(crate) const STORE: &str = "dynamodb";
 
+/// The error of a table that another program made for itself.
+pub(crate) const OTHER_KEYS: Error = Error::Unsupported {
+    what: "a table whose keys are others than `collection` and `key`",
+};
+
 /// What DynamoDB or the AWS SDK reported: the source of this store's errors.
 ///
 /// The SDK's own errors are taken apart into texts, because they hold the raw answer, in which
@@ -119,8 +124,8 @@ impl Failure {
         Self::local(Kind::Throttled, "a part of the batch was not processed")
     }
 
-    /// The failure of a store that lacks something without which no request can be built.
-    pub(crate) fn not_set_up(what: &str) -> Self {
+    /// The failure of a request that cannot be built, or of an answer that leads nowhere.
+    pub(crate) fn refused(what: &str) -> Self {
         Self::local(Kind::Refused, what)
     }
 

@@ -93,7 +93,14 @@ async fn client(settings: &Config) -> Result<Client> {
         Connection::Config(config) if config.credentials_provider().is_none() => {
             return Err(lacks("no credentials are set"));
         }
-        Connection::Config(config) => config::Builder::from(&**config),
+        Connection::Config(config) => {
+            let builder = config::Builder::from(&**config);
+            // Without one the SDK panics.
+            match config.behavior_version() {
+                Some(_) => builder,
+                None => builder.behavior_version(BehaviorVersion::latest()),
+            }
+        }
         Connection::Client(client) => client.config().to_builder(),
     };
     if let Some(region) = &settings.region {
@@ -121,5 +128,5 @@ async fn client(settings: &Config) -> Result<Client> {
 }
 
 fn lacks(what: &str) -> Error {
-    Failure::not_set_up(what).of_unapplied("make a client")
+    Failure::refused(what).of_unapplied("make a client")
 }
