@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
 use kv_core::{Entry, Error, PutMode, Store, Value};
+use kv_dynamodb::DynamoDbStore;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -157,4 +158,18 @@ async fn what_the_service_says_of_a_signature_is_cut_before_what_was_signed() {
         "{text}"
     );
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_password_in_the_endpoint_is_refused_and_not_shown() {
+    for endpoint in [
+        "http://user:hunter2@host",
+        "hunter2",
+        "http://host/?key=hunter2",
+    ] {
+        let builder = DynamoDbStore::builder(TABLE).endpoint(endpoint);
+        let mut text = format!("{builder:?}");
+        text += &shown(&builder.build().unwrap_err());
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }
