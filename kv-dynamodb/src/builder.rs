@@ -165,7 +165,8 @@ impl DynamoDbStoreBuilder {
 
     /// Sets how long one request may take. Default: 2 s.
     ///
-    /// Half of it is for the connection, if one has to be made.
+    /// Half of it is for the connection, if one has to be made. Waiting for credentials does not
+    /// count.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = timeout;
         self
