@@ -1,10 +1,14 @@
 //! [`Call`]: one request to the service, repeated where that is safe, until a deadline.
 
 use std::error::Error as StdError;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
@@ -45,21 +49,37 @@ impl Call<'_> {
     ) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-        F: Future<Output = Result<T, SdkError<E>>>,
+        F: Future<Output = Result<T, SdkError<E>>> + Send,
+    {
+        self.send_after(&mut false, repeat, request).await
+    }
+
+    /// As [`send`](Self::send), for a request that goes on with the work of earlier ones.
+    ///
+    /// `may_be_applied` tells whether one of those may have been applied unseen, and on return
+    /// whether one of these may, also when another was answered.
+    pub(crate) async fn send_after<T, E, F>(
+        &self,
+        may_be_applied: &mut bool,
+        repeat: Repeat,
+        request: impl Fn() -> F,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>> + Send,
     {
         let mut backoff = Backoff::new(self.deadline);
         let mut faults = 0;
-        let mut may_be_applied = false;
         loop {
             let mut failure = match self.send_once(&request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            may_be_applied |= failure.may_be_applied;
-            failure.may_be_applied = may_be_applied;
+            *may_be_applied |= failure.may_be_applied;
+            failure.may_be_applied = *may_be_applied;
             let again = match failure.kind {
                 Kind::Throttled => true,
-                Kind::NotSent => {
+                Kind::NotSent | Kind::Unsigned => {
                     faults += 1;
                     faults < MAX_FAULTS
                 }
@@ -82,19 +102,70 @@ impl Call<'_> {
     async fn send_once<T, E, F>(&self, request: impl Fn() -> F) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-        F: Future<Output = Result<T, SdkError<E>>>,
+        F: Future<Output = Result<T, SdkError<E>>> + Send,
     {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let attempt_timeout = self.link.config.attempt_timeout;
+        let mut start = Instant::now();
+        if start >= self.deadline {
             return Err(Failure::no_time_left());
         }
-        let within = left.min(self.link.config.attempt_timeout);
+        let sent = Sent::default();
         // At the level TRACE the SDK logs whole answers, and entries with them.
         let request = request().with_subscriber(NoSubscriber::new());
-        match timeout_at(Instant::now() + within, request).await {
-            Ok(answer) => answer.map_err(|error| Failure::unpack(&error)),
-            Err(_) => Err(Failure::timed_out(within)),
+        // In a box, because the SDK's types nest deeper than the compiler follows.
+        let mut request = SENT.scope(sent.clone(), request).boxed();
+        loop {
+            let end = self.deadline.min(start + attempt_timeout);
+            if let Ok(answer) = timeout_at(end, &mut request).await {
+                return answer.map_err(|error| Failure::unpack(&error, sent.at().is_some()));
+            }
+            match sent.at() {
+                // It was sent later than it was begun.
+                Some(at) if at + attempt_timeout > end && end < self.deadline => start = at,
+                Some(at) => return Err(Failure::timed_out(end - at)),
+                None if end < self.deadline => start = end,
+                None => return Err(Failure::no_credentials()),
+            }
         }
+    }
+}
+
+/// When a request has been handed to the connection. Before, the SDK gets the credentials, which may
+/// take longer than a request, and whose coming to nothing leaves no outcome open.
+#[derive(Clone, Debug, Default)]
+struct Sent(Arc<OnceLock<Instant>>);
+
+impl Sent {
+    fn at(&self) -> Option<Instant> {
+        self.0.get().copied()
+    }
+}
+
+tokio::task_local! {
+    /// That of the request that this task is at.
+    static SENT: Sent;
+}
+
+/// Tells when a request is sent, from inside the SDK.
+#[derive(Debug)]
+pub(crate) struct NoteSent;
+
+impl Intercept for NoteSent {
+    fn name(&self) -> &'static str {
+        "NoteSent"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // There are no repetitions inside the SDK.
+        SENT.try_with(|sent| {
+            sent.0.get_or_init(Instant::now);
+        })?;
+        Ok(())
     }
 }
 

@@ -2,7 +2,9 @@
 //! has processed all of them.
 
 use std::collections::{HashMap, HashSet};
+use std::iter::Peekable;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use kv_core::{Entry, Error, Result};
@@ -20,6 +22,9 @@ const MAX_READS: usize = 100;
 
 /// The most entries that one request writes or removes.
 const MAX_WRITES: usize = 25;
+
+/// The most bytes of items in a request that writes, as they are sent. The service reads 16 MB.
+const MAX_WRITTEN_BYTES: usize = 15_000_000;
 
 /// Reads the live entries of `keys`, in their order.
 ///
@@ -160,9 +165,9 @@ struct Stopped {
 }
 
 async fn write(link: &Link, requests: Vec<WriteRequest>) -> Result<(), Stopped> {
-    let mut requests = requests.into_iter();
+    let mut requests = requests.into_iter().peekable();
     loop {
-        let chunk: Vec<_> = requests.by_ref().take(MAX_WRITES).collect();
+        let chunk = next_chunk(&mut requests);
         if chunk.is_empty() {
             return Ok(());
         }
@@ -171,6 +176,25 @@ async fn write(link: &Link, requests: Vec<WriteRequest>) -> Result<(), Stopped> 
             return Err(stopped);
         }
     }
+}
+
+/// Takes what one request can write. An entry alone always fits.
+fn next_chunk(requests: &mut Peekable<IntoIter<WriteRequest>>) -> Vec<WriteRequest> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    while chunk.len() < MAX_WRITES {
+        let fits = |request: &WriteRequest| {
+            let put = request.put_request.as_ref().map(|put| &put.item);
+            let delete = request.delete_request.as_ref().map(|delete| &delete.key);
+            bytes += put.or(delete).map_or(0, item::sent_bytes);
+            chunk.is_empty() || bytes <= MAX_WRITTEN_BYTES
+        };
+        let Some(request) = requests.next_if(fits) else {
+            break;
+        };
+        chunk.push(request);
+    }
+    chunk
 }
 
 async fn write_chunk(link: &Link, chunk: Vec<WriteRequest>) -> Result<(), Stopped> {
@@ -185,9 +209,11 @@ async fn write_chunk(link: &Link, chunk: Vec<WriteRequest>) -> Result<(), Stoppe
         }
     };
     let mut backoff = Backoff::new(call.deadline);
+    // What a request left undone may have been done by an earlier one, which went unanswered.
+    let mut may_be_applied = false;
     loop {
         let written = call
-            .send(Repeat::Freely, || {
+            .send_after(&mut may_be_applied, Repeat::Freely, || {
                 call.client
                     .batch_write_item()
                     .request_items(&link.config.table, waiting.clone())
@@ -212,8 +238,10 @@ async fn write_chunk(link: &Link, chunk: Vec<WriteRequest>) -> Result<(), Stoppe
         }
         waiting = unprocessed;
         if !backoff.wait().await {
+            let mut failure = Failure::unprocessed();
+            failure.may_be_applied = may_be_applied;
             return Err(Stopped {
-                error: Failure::unprocessed().of_write(WRITE),
+                error: failure.of_write(WRITE),
                 left: waiting,
             });
         }

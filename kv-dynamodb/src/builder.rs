@@ -44,11 +44,11 @@ pub(crate) struct Config {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// Leaves the endpoint out, which before [`DynamoDbStoreBuilder::build`] may hold anything.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("table", &self.table)
-            .field("endpoint", &self.endpoint)
             .field("region", &self.region)
             .field("create_table", &self.create_table)
             .field("consistent_reads", &self.consistent_reads)
@@ -104,6 +104,8 @@ impl DynamoDbStoreBuilder {
 
     /// Sets the address of the service, such as that of DynamoDB Local. Default: what the
     /// environment or the client says, else the service of the region.
+    ///
+    /// Credentials do not stand in it.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.config.endpoint = Some(url.into());
         self
@@ -163,7 +165,8 @@ impl DynamoDbStoreBuilder {
 
     /// Sets how long one request may take. Default: 2 s.
     ///
-    /// Half of it is for the connection, if one has to be made.
+    /// Half of it is for the connection, if one has to be made. Waiting for credentials does not
+    /// count.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = timeout;
         self
@@ -184,16 +187,19 @@ impl DynamoDbStoreBuilder {
         self
     }
 
-    /// Checks the name of the table and makes the store. Connects to nothing: the first operation
-    /// does, or [`DynamoDbStore::open`].
+    /// Checks the names and makes the store. Connects to nothing: the first operation does, or
+    /// [`DynamoDbStore::open`].
     ///
     /// # Errors
     ///
     /// [`Error::InvalidName`] unless the table's name has 3 to 255 characters of `a-z`, `A-Z`,
-    /// `0-9`, `_`, `-` and `.`.
+    /// `0-9`, `_`, `-` and `.`; the endpoint is a URL of `http` or `https` with a host and without
+    /// user, query and fragment; and the region has 1 or more characters of `a-z`, `0-9` and `-`.
     pub fn build(self) -> Result<DynamoDbStore> {
         let mut config = self.config;
         check_table(&config.table)?;
+        config.endpoint.as_deref().map_or(Ok(()), check_endpoint)?;
+        config.region.as_deref().map_or(Ok(()), check_region)?;
         for timeout in [&mut config.attempt_timeout, &mut config.operation_timeout] {
             *timeout = (*timeout).min(LONGEST_TIMEOUT);
         }
@@ -218,10 +224,36 @@ fn check_table(table: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::InvalidName {
-        kind: "table",
-        reason,
-    })
+    invalid("table", reason)
+}
+
+fn check_endpoint(url: &str) -> Result<()> {
+    let mut schemes = ["http://", "https://"].into_iter();
+    let Some(rest) = schemes.find_map(|scheme| url.strip_prefix(scheme)) else {
+        return invalid("endpoint", "it does not start with `http://` or `https://`");
+    };
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    if host.is_empty() {
+        invalid("endpoint", "it names no host")
+    } else if rest.contains(['@', '?', '#']) {
+        invalid("endpoint", "it holds a user, a query or a fragment")
+    } else if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+        invalid("endpoint", "it holds a character that no URL has")
+    } else {
+        Ok(())
+    }
+}
+
+fn check_region(region: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if region.is_empty() || !region.bytes().all(allowed) {
+        return invalid("region", "it is not made of `a-z`, `0-9` and `-`");
+    }
+    Ok(())
+}
+
+fn invalid<T>(kind: &'static str, reason: &'static str) -> Result<T> {
+    Err(Error::InvalidName { kind, reason })
 }
 
 #[cfg(test)]
@@ -235,6 +267,37 @@ mod tests {
         }
         for table in ["abc", "A_b-c.1", &"t".repeat(255)] {
             assert!(DynamoDbStore::new(table).is_ok(), "{table}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_or_region_that_cannot_be_one_is_refused() {
+        let at = |url: &str| DynamoDbStore::builder("table").endpoint(url).build();
+        for url in [
+            "",
+            "127.0.0.1:8000",
+            "localhost:8000",
+            "ftp://localhost",
+            "http://",
+            "http://:8000",
+            "http:///path",
+            "http://user:password@localhost",
+            "http://localhost?key=1",
+            "http://localhost#1",
+            "http://local host",
+        ] {
+            assert!(at(url).is_err(), "{url}");
+        }
+        for url in [
+            "http://localhost:8000",
+            "https://[::1]:8000/",
+            "http://a.b/c",
+        ] {
+            assert!(at(url).is_ok(), "{url}");
+        }
+        for region in ["", "eu central", "EU", "eu-central-1\n"] {
+            let builder = DynamoDbStore::builder("table").region(region);
+            assert!(builder.build().is_err(), "{region}");
         }
     }
 }

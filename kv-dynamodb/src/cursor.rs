@@ -2,6 +2,8 @@
 
 use kv_core::{Cursor, Error, Result, name};
 
+use crate::item::{self, Item};
+
 const KEY_TAG: &str = "key:";
 const COLLECTION_TAG: &str = "collection:";
 
@@ -25,6 +27,10 @@ impl Position {
         let last = char::MAX;
         let length = name::MAX_KEY_BYTES / last.len_utf8();
         Self::new(collection, &last.to_string().repeat(length))
+    }
+
+    pub(crate) fn row(&self) -> Item {
+        item::row(&self.collection, &self.key)
     }
 }
 

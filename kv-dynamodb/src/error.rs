@@ -13,6 +13,11 @@ use kv_core::Error;
 /// The store's name in errors and in `StoreInfo`.
 pub(crate) const STORE: &str = "dynamodb";
 
+/// The error of a table that another program made for itself.
+pub(crate) const OTHER_KEYS: Error = Error::Unsupported {
+    what: "a table whose keys are others than `collection` and `key`",
+};
+
 /// What DynamoDB or the AWS SDK reported: the source of this store's errors.
 ///
 /// The SDK's own errors are taken apart into texts, because they hold the raw answer, in which
@@ -79,6 +84,8 @@ pub(crate) enum Kind {
     Throttled,
     /// It never left this machine, or was not looked at.
     NotSent,
+    /// Its signature was refused, as one by a wrong clock is.
+    Unsigned,
     /// No answer came within this time.
     TimedOut(Duration),
     /// It failed behind the point where it may have been applied.
@@ -114,13 +121,18 @@ impl Failure {
         Self::local(Kind::NotSent, "no time was left to send the request")
     }
 
+    /// The failure of a request that waited for credentials until its time was over.
+    pub(crate) fn no_credentials() -> Self {
+        Self::local(Kind::NotSent, "no credentials came in time to sign with")
+    }
+
     /// The failure of a batch of which the service left something undone.
     pub(crate) fn unprocessed() -> Self {
         Self::local(Kind::Throttled, "a part of the batch was not processed")
     }
 
-    /// The failure of a store that lacks something without which no request can be built.
-    pub(crate) fn not_set_up(what: &str) -> Self {
+    /// The failure of a request that cannot be built, or of an answer that leads nowhere.
+    pub(crate) fn refused(what: &str) -> Self {
         Self::local(Kind::Refused, what)
     }
 
@@ -132,17 +144,19 @@ impl Failure {
         Self::new(kind, source)
     }
 
-    /// Takes an error of the SDK apart.
-    pub(crate) fn unpack<E>(error: &SdkError<E>) -> Self
+    /// Takes an error of the SDK apart, of a request that was handed to the connection or not.
+    pub(crate) fn unpack<E>(error: &SdkError<E>, was_sent: bool) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let code = error.code().map(str::to_owned);
         let (kind, message) = match error {
             SdkError::ServiceError(refusal) => {
-                let kind = kind_of_answer(code.as_deref(), refusal.raw().status().as_u16());
-                let message = error.message().unwrap_or("the service gave no message");
-                (kind, message.to_owned())
+                let status = refusal.raw().status().as_u16();
+                let kind = kind_of_answer(code.as_deref(), status);
+                let message = error.message().map(said);
+                let no_message = || format!("the service gave no message but status {status}");
+                (kind, message.unwrap_or_else(no_message))
             }
             SdkError::ConstructionFailure(_) => (
                 Kind::Refused,
@@ -158,6 +172,10 @@ impl Failure {
                 Kind::Broken,
                 with_causes("the answer could not be read", error),
             ),
+        };
+        let kind = match kind {
+            Kind::Broken if !was_sent => Kind::NotSent,
+            kind => kind,
         };
         Self::new(kind, AwsError { code, message })
     }
@@ -188,7 +206,7 @@ impl Failure {
             Kind::NotSent => "it cannot be reached",
             Kind::TimedOut(_) | Kind::Broken => "it gave no usable answer",
             Kind::NoTable => "the table does not exist, or not yet",
-            Kind::Condition | Kind::Refused => {
+            Kind::Condition | Kind::Refused | Kind::Unsigned => {
                 return Error::backend(STORE, operation, self.source);
             }
         };
@@ -219,8 +237,13 @@ fn kind_of_answer(code: Option<&str>, status: u16) -> Kind {
             | "TooManyRequestsException"
             | "TransactionConflictException",
         ) => Kind::Throttled,
-        // The SDK has learned the service's time from the answer.
-        Some("RequestExpired" | "RequestInTheFuture" | "RequestTimeTooSkewed") => Kind::NotSent,
+        // The SDK has learned the service's time from the answer, and signs by it from now on.
+        Some(
+            "InvalidSignatureException"
+            | "RequestExpired"
+            | "RequestInTheFuture"
+            | "RequestTimeTooSkewed",
+        ) => Kind::Unsigned,
         _ => match status {
             429 => Kind::Throttled,
             400..500 => Kind::Refused,
@@ -259,6 +282,14 @@ fn causes<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(error.source(), |error| (*error).source())
+}
+
+/// Returns what the service said, up to the first line break. Behind it stands, where it refuses a
+/// signature, what was signed: the session's token with it.
+fn said(message: &str) -> String {
+    const LONGEST: usize = 1000;
+    let line = message.lines().next().unwrap_or_default();
+    line.chars().take(LONGEST).collect()
 }
 
 /// Adds what the causes of `error` display, which unlike their `Debug` holds no answers.

@@ -90,6 +90,22 @@ pub(crate) fn text<'a>(item: &'a Item, attribute: &str) -> Option<&'a str> {
     item.get(attribute)?.as_s().ok().map(String::as_str)
 }
 
+/// Returns about how many bytes the texts of an item are in a request, where they stand in JSON once
+/// more: at least as many as are sent, with some room for what is around them.
+pub(crate) fn sent_bytes(item: &Item) -> usize {
+    const AROUND: usize = 32;
+    const CONTROL: usize = r"\u0000".len();
+    let sent = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => CONTROL,
+        _ => 1,
+    };
+    let texts = item.values().filter_map(|value| value.as_s().ok());
+    texts
+        .map(|text| AROUND + text.bytes().map(sent).sum::<usize>())
+        .sum()
+}
+
 /// Reads the entry of an item, whoever wrote it; `None` when it has expired at `now`.
 ///
 /// Where the record's expiry and the attribute `ttl` differ, as when another program has changed

@@ -10,8 +10,10 @@ use aws_sdk_dynamodb::{Client, config};
 use kv_core::{Error, Result};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, timeout_at};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 
-use crate::attempt::Call;
+use crate::attempt::{Call, NoteSent};
 use crate::builder::{Config, Connection};
 use crate::error::{Failure, STORE};
 use crate::table;
@@ -47,9 +49,14 @@ impl Link {
         timeout_at(deadline, self.connect(deadline))
             .await
             .unwrap_or_else(|_| {
+                let reason = if self.client.initialized() {
+                    "its table was not ready in time"
+                } else {
+                    "the environment did not tell its region in time"
+                };
                 Err(Error::Unavailable {
                     store: STORE,
-                    reason: "its table was not ready in time".to_owned(),
+                    reason: reason.to_owned(),
                     source: None,
                 })
             })
@@ -88,12 +95,20 @@ async fn client(settings: &Config) -> Result<Client> {
             if let Some(region) = &settings.region {
                 environment = environment.region(Region::new(region.clone()));
             }
-            config::Builder::from(&environment.load().await)
+            let load = environment.load().with_subscriber(NoSubscriber::new());
+            config::Builder::from(&load.await)
         }
         Connection::Config(config) if config.credentials_provider().is_none() => {
             return Err(lacks("no credentials are set"));
         }
-        Connection::Config(config) => config::Builder::from(&**config),
+        Connection::Config(config) => {
+            let builder = config::Builder::from(&**config);
+            // Without one the SDK panics.
+            match config.behavior_version() {
+                Some(_) => builder,
+                None => builder.behavior_version(BehaviorVersion::latest()),
+            }
+        }
         Connection::Client(client) => client.config().to_builder(),
     };
     if let Some(region) = &settings.region {
@@ -113,6 +128,7 @@ async fn client(settings: &Config) -> Result<Client> {
         .timeout_config(timeouts)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(RetryConfig::disabled())
+        .interceptor(NoteSent)
         .build();
     if config.region().is_none() {
         return Err(lacks("no region is set"));
@@ -121,5 +137,5 @@ async fn client(settings: &Config) -> Result<Client> {
 }
 
 fn lacks(what: &str) -> Error {
-    Failure::not_set_up(what).of_unapplied("make a client")
+    Failure::refused(what).of_unapplied("make a client")
 }

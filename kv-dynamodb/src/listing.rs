@@ -10,7 +10,7 @@ use kv_core::{CollectionPage, KeyPage, KeyQuery, Result, name};
 use crate::attempt::{Call, Repeat};
 use crate::batch;
 use crate::cursor::{self, Position};
-use crate::error::of_the_whole;
+use crate::error::{Failure, OTHER_KEYS, of_the_whole};
 use crate::item::{self, COLLECTION, Item, KEY};
 use crate::link::Link;
 
@@ -33,7 +33,7 @@ pub(crate) async fn keys(link: &Link, collection: &str, query: &KeyQuery) -> Res
         return Ok(KeyPage::default());
     }
     let call = link.call().await?;
-    let start = start.map(|key| item::row(collection, key));
+    let start = start.map(|key| Position::new(collection, key));
     let rows = rows_of(&call, collection, start, |request| {
         let request = request
             .limit(to_i32(query.page_size()))
@@ -53,8 +53,8 @@ pub(crate) async fn keys(link: &Link, collection: &str, query: &KeyQuery) -> Res
         let key = item::text(&row, KEY)?.to_owned();
         item::is_present(row, now).then_some(key)
     });
-    let next = rows.next.as_ref().and_then(|row| item::text(row, KEY));
-    Ok(KeyPage::new(live.collect(), next.map(cursor::encode_key)))
+    let next = rows.next.map(|next| cursor::encode_key(&next.key));
+    Ok(KeyPage::new(live.collect(), next))
 }
 
 /// Removes all entries of a collection, and counts those that were live.
@@ -128,9 +128,8 @@ pub(crate) async fn collections(link: &Link, query: &KeyQuery) -> Result<Collect
             last = is_settled.then_some(collection);
         }
         start = match (last, rows.next) {
-            (_, None) => None,
             (Some(settled), Some(_)) => Some(Position::after(&settled)),
-            (None, Some(next)) => position(&next),
+            (_, next) => next,
         };
         if start.is_none() || found.len() >= query.page_size() {
             break;
@@ -172,24 +171,45 @@ pub(crate) async fn destroy(link: &Link) -> Result<()> {
             .await
             .map_err(|(error, some)| of_the_whole(error, some || removed))?;
         removed |= some;
-        let Some(next) = rows.next else {
+        start = rows.next;
+        if start.is_none() {
             return Ok(());
-        };
-        start = position(&next);
+        }
     }
 }
 
 /// What one request of a listing has found, and where to go on.
 struct Rows {
     items: Vec<Item>,
-    next: Option<Item>,
+    next: Option<Position>,
+}
+
+impl Rows {
+    /// Takes an answer apart, which must lead on from where its request began.
+    fn new(
+        items: Option<Vec<Item>>,
+        next: Option<&Item>,
+        start: Option<&Position>,
+    ) -> Result<Self> {
+        let next = match next {
+            Some(row) => Some(position(row).ok_or(OTHER_KEYS)?),
+            None => None,
+        };
+        if next.is_some() && next.as_ref() == start {
+            return Err(Failure::refused("the listing does not go on").of_read(LIST));
+        }
+        Ok(Self {
+            items: items.unwrap_or_default(),
+            next,
+        })
+    }
 }
 
 /// Queries the rows of a collection behind `start`.
 async fn rows_of(
     call: &Call<'_>,
     collection: &str,
-    start: Option<Item>,
+    start: Option<Position>,
     narrow: impl Fn(QueryFluentBuilder) -> QueryFluentBuilder,
 ) -> Result<Rows> {
     let config = &call.link.config;
@@ -205,15 +225,13 @@ async fn rows_of(
                     ":collection",
                     AttributeValue::S(collection.to_owned()),
                 )
-                .set_exclusive_start_key(start.clone());
+                .set_exclusive_start_key(start.as_ref().map(Position::row));
             narrow(request).send()
         })
         .await
         .map_err(|failure| failure.of_read(LIST))?;
-    Ok(Rows {
-        items: answer.items.unwrap_or_default(),
-        next: answer.last_evaluated_key,
-    })
+    let next = answer.last_evaluated_key;
+    Rows::new(answer.items, next.as_ref(), start.as_ref())
 }
 
 /// Reads rows of all collections behind `start`.
@@ -223,22 +241,19 @@ async fn scan(
     narrow: impl Fn(ScanFluentBuilder) -> ScanFluentBuilder,
 ) -> Result<Rows> {
     let config = &call.link.config;
-    let start = start.map(|position| item::row(&position.collection, &position.key));
     let answer = call
         .send(Repeat::Freely, || {
             let request = call
                 .client
                 .scan()
                 .table_name(&config.table)
-                .set_exclusive_start_key(start.clone());
+                .set_exclusive_start_key(start.as_ref().map(Position::row));
             narrow(request).send()
         })
         .await
         .map_err(|failure| failure.of_read(LIST))?;
-    Ok(Rows {
-        items: answer.items.unwrap_or_default(),
-        next: answer.last_evaluated_key,
-    })
+    let next = answer.last_evaluated_key;
+    Rows::new(answer.items, next.as_ref(), start.as_ref())
 }
 
 fn position(row: &Item) -> Option<Position> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use kv_core::{
-    Clock, CollectionPage, Entry, KeyPage, KeyQuery, PutMode, Result, Revision, Store, StoreInfo,
-    name,
+    Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
+    StoreInfo, name,
 };
 use tokio::time::Instant;
 
@@ -210,6 +210,8 @@ impl Store for DynamoDbStore {
                     Ok(was_there) => {
                         deleted.insert(*key, was_there);
                     }
+                    // One of unknown outcome says more than any other.
+                    Err(_) if matches!(failed, Some(Error::OutcomeUnknown { .. })) => {}
                     Err(error) => failed = Some(error),
                 }
             }

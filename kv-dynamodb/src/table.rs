@@ -8,7 +8,7 @@ use kv_core::{Error, Result};
 use tracing::warn;
 
 use crate::attempt::{Backoff, Call, Repeat};
-use crate::error::{Failure, Kind, STORE};
+use crate::error::{Failure, Kind, OTHER_KEYS, STORE};
 use crate::item::{COLLECTION, KEY, TTL};
 
 /// The table's keys, in their order.
@@ -71,9 +71,7 @@ fn check_keys(table: &TableDescription) -> Result<()> {
     if keys.eq(KEYS) {
         return Ok(());
     }
-    Err(Error::Unsupported {
-        what: "a table whose keys are others than `collection` and `key`",
-    })
+    Err(OTHER_KEYS)
 }
 
 async fn create(call: &Call<'_>) -> Result<()> {
@@ -144,7 +142,7 @@ async fn try_to_enable_expiry(call: &Call<'_>) -> Result<(), Failure> {
         .attribute_name(TTL)
         .enabled(true)
         .build()
-        .map_err(|error| Failure::not_set_up(&error.to_string()))?;
+        .map_err(|error| Failure::refused(&error.to_string()))?;
     call.send(Repeat::Freely, || {
         call.client
             .update_time_to_live()

@@ -74,6 +74,7 @@ impl Faulty {
         direct.open().await.unwrap();
         let proxy = Proxy::start().await;
         let builder = support::builder_at(&proxy.endpoint(), TABLE)
+            .endpoint(proxy.endpoint())
             .attempt_timeout(OPERATION)
             .operation_timeout(OPERATION);
         Self {

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod faults;
+mod hostile;
 mod proxy;
 mod python;
 mod requests;

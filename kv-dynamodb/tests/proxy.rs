@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// Of a batch, so many are handed on, and the others left unprocessed.
     Partly(usize),
+    /// It is answered with this status and body, and not handed on.
+    Answer(u16, &'static str),
     /// It is handed on, and this text of the answer replaced by that.
     Replace(&'static str, &'static str),
 }
@@ -41,6 +43,7 @@ struct Script {
     faults: HashMap<String, Vec<(usize, Fault)>>,
     arrived: HashMap<String, usize>,
     handed_on: HashMap<String, usize>,
+    longest: HashMap<String, usize>,
     last: HashMap<String, Value>,
 }
 
@@ -95,6 +98,11 @@ impl Proxy {
     pub(crate) fn handed_on(&self, operation: &str) -> usize {
         let script = self.script.lock().unwrap();
         script.handed_on.get(operation).copied().unwrap_or(0)
+    }
+
+    /// The length of the longest body of an `operation` that the service has been given.
+    pub(crate) fn longest(&self, operation: &str) -> usize {
+        self.script.lock().unwrap().longest[operation]
     }
 
     /// The last request of `operation` that the service has been given.
@@ -215,6 +223,12 @@ async fn serve(mut client: TcpStream, upstream: &str, script: &Mutex<Script>) ->
                 client.write_all(&answer.bytes()).await?;
                 continue;
             }
+            Some(Fault::Answer(status, body)) => {
+                let mut answer = Message::refusal(*status, "");
+                answer.body = body.as_bytes().to_vec();
+                client.write_all(&answer.bytes()).await?;
+                continue;
+            }
             Some(Fault::Silence) => {
                 sleep(Duration::from_secs(3600)).await;
             }
@@ -269,6 +283,8 @@ async fn serve(mut client: TcpStream, upstream: &str, script: &Mutex<Script>) ->
 fn hand_on(script: &Mutex<Script>, operation: String, body: &[u8]) {
     let mut script = script.lock().unwrap();
     *script.handed_on.entry(operation.clone()).or_default() += 1;
+    let longest = script.longest.entry(operation.clone()).or_default();
+    *longest = body.len().max(*longest);
     script
         .last
         .insert(operation, serde_json::from_slice(body).unwrap_or_default());

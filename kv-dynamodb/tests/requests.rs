@@ -119,3 +119,53 @@ async fn a_put_of_many_of_one_key_sends_the_last_one_alone() {
     let last = read[149].as_ref().unwrap().as_ref().unwrap();
     assert_eq!(last.revision.as_ref(), revisions.last());
 }
+
+/// What is `"` in a value is two bytes on the wire, and the service reads no more than 16 MB.
+#[tokio::test]
+async fn no_batch_is_longer_on_the_wire_than_the_service_reads() {
+    prepare_table().await;
+    let proxy = Proxy::start().await;
+    let patience = std::time::Duration::from_secs(60);
+    let builder = support::builder_at(&proxy.endpoint(), TABLE);
+    let builder = builder
+        .attempt_timeout(patience)
+        .operation_timeout(patience);
+    let store = builder.build().unwrap();
+    let text = format!(r#"{{"a":"{}"}}"#, r#"\""#.repeat(199 << 10));
+    let entry = Entry::new(Value::from_json(text).unwrap());
+    let keys: Vec<_> = (0..25).map(|n| format!("k{n}")).collect();
+    let entries = keys.iter().map(|key| (key.clone(), entry.clone()));
+    let collection = support::unique("requests");
+    store
+        .put_many(&collection, entries.collect())
+        .await
+        .unwrap();
+    assert!(proxy.longest("BatchWriteItem") <= 16_000_000);
+    assert_eq!(proxy.handed_on("BatchWriteItem"), 2);
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let read = store.get_many(&collection, &keys).await.unwrap();
+    assert!(read.iter().all(|read| matches!(read, Ok(Some(_)))));
+    store.clear(&collection).await.unwrap();
+}
+
+#[test]
+fn a_store_is_used_from_a_second_runtime_after_the_first_has_ended() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let collection = support::unique("requests");
+    let c = &collection;
+    let store = first.block_on(async {
+        let store = support::builder(TABLE).await.build().unwrap();
+        store.put(c, "k", entry(), PutMode::Create).await.unwrap();
+        store
+    });
+    drop(first);
+    second.block_on(async {
+        let taken = store.take(c, "k").await.unwrap();
+        assert!(taken.is_some());
+        store.put(c, "k", entry(), PutMode::Create).await.unwrap();
+    });
+}

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
 use kv_core::{Entry, Error, PutMode, Store, Value};
+use kv_dynamodb::DynamoDbStore;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -139,5 +140,36 @@ async fn errors_debug_and_logs_hold_no_key_no_value_and_no_credential() {
         for secret in [KEY, VALUE, "hunter2", support::SECRET_KEY] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
+    }
+}
+
+/// The service's own words about a signature hold what was signed, the session's token with it.
+#[tokio::test]
+async fn what_the_service_says_of_a_signature_is_cut_before_what_was_signed() {
+    const SAID: &str = r#"{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:hunter2-token\n\n'"}"#;
+    let proxy = Proxy::start().await;
+    let builder = support::builder_at(&proxy.endpoint(), TABLE).create_table(false);
+    let store = builder.build().unwrap();
+    proxy.spoil("GetItem", usize::MAX, Fault::Answer(400, SAID));
+    let error = store.get("c", "k").await.unwrap_err();
+    let text = shown(&error);
+    assert!(
+        text.contains("InvalidSignatureException: The request signature"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_password_in_the_endpoint_is_refused_and_not_shown() {
+    for endpoint in [
+        "http://user:hunter2@host",
+        "hunter2",
+        "http://host/?key=hunter2",
+    ] {
+        let builder = DynamoDbStore::builder(TABLE).endpoint(endpoint);
+        let mut text = format!("{builder:?}");
+        text += &shown(&builder.build().unwrap_err());
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }

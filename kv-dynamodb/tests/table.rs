@@ -6,7 +6,7 @@ use kv_core::{Entry, Error, PutMode, Store, Value};
 use kv_dynamodb::AwsError;
 use kv_dynamodb::aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
-    ScalarAttributeType, TimeToLiveStatus,
+    ScalarAttributeType, TimeToLiveSpecification, TimeToLiveStatus,
 };
 
 use crate::support;
@@ -177,6 +177,57 @@ async fn a_large_collection_is_listed_in_few_steps() {
     let page = store.collections(kv_core::KeyQuery::new()).await.unwrap();
     assert_eq!(page.collections, ["a", "b", "c"]);
     assert_eq!(page.next, None);
+}
+
+/// Without leave to make the table nobody looks at its keys first.
+#[tokio::test]
+async fn a_large_table_with_other_keys_is_an_error_of_every_listing() {
+    let table = support::unique("other");
+    let client = support::client().await;
+    let attribute = AttributeDefinition::builder().attribute_name("id");
+    let attribute = attribute.attribute_type(ScalarAttributeType::S).build();
+    let key = KeySchemaElement::builder().attribute_name("id");
+    let key = key.key_type(KeyType::Hash).build();
+    let create = client.create_table().table_name(&table);
+    let create = create.billing_mode(BillingMode::PayPerRequest);
+    let create = create.attribute_definitions(attribute.unwrap());
+    create.key_schema(key.unwrap()).send().await.unwrap();
+    for n in 0..4 {
+        let put = client.put_item().table_name(&table);
+        let put = put.item("id", support::text(format!("{n}")));
+        let put = put.item("more", support::text("x".repeat(390 << 10)));
+        put.send().await.unwrap();
+    }
+
+    let store = support::builder(&table).await.create_table(false);
+    let store = store.build().unwrap();
+    let long = Duration::from_secs(20);
+    let destroy = tokio::time::timeout(long, store.destroy()).await;
+    let error = destroy.expect("it ends").unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+    let listed = store.collections(kv_core::KeyQuery::new()).await;
+    assert!(
+        matches!(listed, Err(Error::Unsupported { .. })),
+        "{listed:?}"
+    );
+    assert!(store.clear("c").await.is_err());
+}
+
+#[tokio::test]
+async fn a_table_that_expires_by_another_attribute_is_used_all_the_same() {
+    let table = support::unique("elsewhere");
+    let builder = support::builder(&table).await;
+    builder.clone().build().unwrap().open().await.unwrap();
+    let client = support::client().await;
+    for (attribute, enabled) in [("ttl", false), ("expires", true)] {
+        let expiry = TimeToLiveSpecification::builder().attribute_name(attribute);
+        let expiry = expiry.enabled(enabled).build().unwrap();
+        let update = client.update_time_to_live().table_name(&table);
+        let update = update.time_to_live_specification(expiry);
+        update.send().await.unwrap();
+    }
+    let store = builder.build().unwrap();
+    assert_eq!(store.get("c", "k").await.unwrap(), None);
 }
 
 /// `open` alone waits longer than an operation may take.

@@ -187,6 +187,9 @@ mod tests {
             "dynamodb://table?region",
             "dynamodb://table?zone=a",
             "dynamodb://%ff",
+            "dynamodb://table?endpoint=",
+            "dynamodb://table?endpoint=localhost:8000",
+            "dynamodb://table?region=",
         ] {
             refused(text);
         }
@@ -198,6 +201,7 @@ mod tests {
             "mysql://root:hunter2@localhost",
             "redis://:hunter2@local host",
             "rediss://user:hunter2@[::1",
+            "dynamodb://table?endpoint=http://user:hunter2@localhost",
             "hunter2",
         ] {
             let said = refused(text);

@@ -172,3 +172,35 @@ async fn a_bulk_removal_that_fails_before_anything_went_is_unavailable() {
     let error = within(OPERATION, t.store.clear(c)).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_bulk_removal_of_which_one_is_unknown_is_unknown_whatever_befell_the_others() {
+    let t = Faulty::new().await;
+    let c = &t.collection;
+    let keys = keys(8);
+    t.direct.put_many(c, entries(&keys)).await.unwrap();
+    t.proxy.spoil("DeleteItem", 1, Fault::CutAfter);
+    let denied = Fault::Refuse(400, "AccessDeniedException");
+    t.proxy.spoil("DeleteItem", usize::MAX, denied);
+    let error = t.store.delete_many(c, &refs(&keys)).await.unwrap_err();
+    assert_eq!(t.proxy.handed_on("DeleteItem"), 1);
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_may_have_been_applied_stays_unknown_when_its_repetition_is_left_undone() {
+    for rest in [
+        Fault::Partly(0),
+        Fault::Refuse(400, "ProvisionedThroughputExceededException"),
+    ] {
+        let t = Faulty::new().await;
+        let c = &t.collection;
+        t.proxy.spoil("BatchWriteItem", 1, Fault::CutAfter);
+        t.proxy.spoil("BatchWriteItem", 1, Fault::Partly(0));
+        t.proxy.spoil("BatchWriteItem", usize::MAX, rest);
+        let put = t.store.put_many(c, entries(&keys(3)));
+        let error = within(OPERATION, put).await.unwrap_err();
+        assert!(t.direct.get(c, "k0").await.unwrap().is_some());
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+    }
+}

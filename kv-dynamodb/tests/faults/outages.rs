@@ -7,6 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use kv_core::{Error, PutMode, Store};
 use kv_dynamodb::aws_config::{BehaviorVersion, Region, SdkConfig};
 use kv_dynamodb::{AwsError, DynamoDbStore};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 
 use super::{ATTEMPT, Faulty, OPERATION, SILENCE, entry, within};
@@ -207,6 +208,112 @@ async fn credentials_that_cannot_be_found_are_an_error_and_nothing_is_sent() {
     let error = t.store.take("c", "k").await.unwrap_err();
     assert!(matches!(error, Error::Backend { .. }), "{error:?}");
     assert_eq!(t.proxy.arrived("DeleteItem"), 0);
+}
+
+#[tokio::test]
+async fn credentials_that_never_come_are_unavailable_in_time_and_nothing_is_sent() {
+    #[derive(Debug)]
+    struct Never;
+
+    impl ProvideCredentials for Never {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(std::future::pending())
+        }
+    }
+
+    let t = Faulty::unopened(|builder| {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(Never));
+        let builder = builder.sdk_config(&config.build()).region("eu-central-1");
+        let builder = builder.attempt_timeout(ATTEMPT).operation_timeout(SILENCE);
+        builder.create_table(false)
+    })
+    .await;
+    let c = &t.collection;
+    let create = t.store.put(c, "k", entry(1), PutMode::Create);
+    for error in [
+        within(SILENCE, create).await.unwrap_err(),
+        within(SILENCE, t.store.take(c, "k")).await.unwrap_err(),
+        within(SILENCE, t.store.get(c, "k")).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        let reported: &AwsError = error.driver_error().unwrap();
+        assert!(reported.message().contains("credentials"), "{error:?}");
+    }
+}
+
+/// Slower than a request may be, as an instance's metadata service sometimes is.
+#[tokio::test]
+async fn credentials_that_come_late_have_the_time_of_the_operation() {
+    #[derive(Debug)]
+    struct Late;
+
+    impl ProvideCredentials for Late {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(async {
+                sleep(ATTEMPT * 2).await;
+                let credentials = support::credentials();
+                credentials.provide_credentials().await
+            })
+        }
+    }
+
+    let t = Faulty::unopened(|builder| {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(Late));
+        let builder = builder.sdk_config(&config.build()).region("eu-central-1");
+        let builder = builder
+            .attempt_timeout(ATTEMPT)
+            .operation_timeout(OPERATION);
+        builder.create_table(false)
+    })
+    .await;
+    assert_eq!(t.store.take(&t.collection, "k").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_signature_refused_for_a_wrong_clock_is_made_again_by_the_time_of_the_service() {
+    let t = Faulty::patient().await;
+    let c = &t.collection;
+    let refused = Fault::Refuse(400, "InvalidSignatureException");
+    t.proxy.spoil("PutItem", 1, refused.clone());
+    let put = t.store.put(c, "k", entry(1), PutMode::Create).await;
+    put.unwrap();
+    t.proxy.spoil("GetItem", usize::MAX, refused);
+    let error = t.store.get(c, "k").await.unwrap_err();
+    assert!(matches!(error, Error::Backend { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_made_leaves_nothing_open() {
+    let listener = TcpSocket::new_v4().unwrap();
+    listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    // The queue is full from here on, and what else wants to connect gets no answer.
+    let _first = TcpStream::connect(address).await.unwrap();
+    let store = support::builder_at(&format!("http://{address}"), "table")
+        .create_table(false)
+        .attempt_timeout(ATTEMPT)
+        .operation_timeout(SILENCE)
+        .build()
+        .unwrap();
+    let create = store.put("c", "k", entry(1), PutMode::Create);
+    for error in [
+        within(SILENCE, create).await.unwrap_err(),
+        within(SILENCE, store.take("c", "k")).await.unwrap_err(),
+        within(SILENCE, store.get("c", "k")).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    }
 }
 
 #[tokio::test]
