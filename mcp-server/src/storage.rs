@@ -26,7 +26,7 @@ const FORMS: &str = "it must be memory:, disk:PATH, redis://HOST or dynamodb://T
 /// | `disk:PATH` | in the folder `PATH`, for this process alone | `disk` (on by default) |
 /// | `disk:PATH?shared` | the same, for any number of local processes | `disk` |
 /// | `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://..` with TLS | a Redis server | `redis` |
-/// | `dynamodb://TABLE[?endpoint=URL][&region=REGION]` | a DynamoDB table; endpoint, region and credentials else as the AWS SDK finds them | `dynamodb` |
+/// | `dynamodb://TABLE[?endpoint=URL][&region=REGION][&create=false]` | a DynamoDB table; endpoint, region and credentials else as the AWS SDK finds them; made when it is not there, unless `create=false`, which also needs fewer permissions | `dynamodb` |
 ///
 /// # Errors
 ///
@@ -76,7 +76,8 @@ fn redis(text: &str) -> Result<Arc<dyn Store>> {
 
 #[cfg(feature = "dynamodb")]
 fn dynamodb(rest: &str) -> Result<Arc<dyn Store>> {
-    const FORM: &str = "a table is named as dynamodb://TABLE?endpoint=URL&region=REGION";
+    const FORM: &str =
+        "a table is named as dynamodb://TABLE?endpoint=URL&region=REGION&create=false";
     let rest = rest.strip_prefix("//").ok_or_else(|| invalid(FORM))?;
     let (table, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut store = kv_dynamodb::DynamoDbStore::builder(decoded(table, FORM)?);
@@ -86,6 +87,8 @@ fn dynamodb(rest: &str) -> Result<Arc<dyn Store>> {
         store = match name {
             "endpoint" => store.endpoint(value),
             "region" => store.region(value),
+            "create" if value == "true" => store.create_table(true),
+            "create" if value == "false" => store.create_table(false),
             _ => return Err(invalid(FORM)),
         };
     }
@@ -161,6 +164,7 @@ mod tests {
                 "dynamodb://table?endpoint=http%3A%2F%2F127.0.0.1%3A8000",
                 "dynamodb",
             ),
+            ("dynamodb://table?create=false", "dynamodb"),
         ] {
             assert_eq!(open(text).expect("a store").info().name, name, "{text}");
         }
@@ -186,6 +190,7 @@ mod tests {
             "dynamodb://",
             "dynamodb://table?region",
             "dynamodb://table?zone=a",
+            "dynamodb://table?create=no",
             "dynamodb://%ff",
             "dynamodb://table?endpoint=",
             "dynamodb://table?endpoint=localhost:8000",
