@@ -106,7 +106,7 @@ fn main() {
     );
 }
 
-/// The RedisStore of py-key-value in a process of its own.
+/// The `RedisStore` of py-key-value in a process of its own.
 struct Python {
     process: Child,
     orders: ChildStdin,
