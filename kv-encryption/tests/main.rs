@@ -1,5 +1,7 @@
 //! The tests of kv-encryption.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod conformance;
 mod killed;
 mod rotate;
