@@ -326,6 +326,15 @@ pub trait StoreExt: Store {
         Timeout::new(self, after)
     }
 
+    /// Compresses values of at least 1024 bytes: see [`Compressed`](crate::wrappers::Compressed).
+    #[cfg(feature = "compression")]
+    fn compressed(self) -> crate::wrappers::Compressed<Self>
+    where
+        Self: Sized,
+    {
+        crate::wrappers::Compressed::new(self)
+    }
+
     /// Shares concurrent reads of one key: see [`SingleFlight`].
     fn single_flight(self) -> SingleFlight<Self>
     where

@@ -1,5 +1,6 @@
 //! The wrappers: each keeps the contract with neutral options, and does what it is for.
 
+mod compressed;
 mod limit_size;
 mod prefix;
 mod read_only;

@@ -1,5 +1,7 @@
 #![doc = include_str!("../docs/wrappers.md")]
 
+#[cfg(feature = "compression")]
+mod compressed;
 mod forward;
 mod limit_size;
 mod prefix;
@@ -10,6 +12,8 @@ mod single_flight;
 mod timeout;
 mod ttl_clamp;
 
+#[cfg(feature = "compression")]
+pub use compressed::Compressed;
 pub use limit_size::LimitSize;
 pub use prefix_collections::PrefixCollections;
 pub use prefix_keys::PrefixKeys;
