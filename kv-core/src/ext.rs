@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Timeout, TtlClamp,
+    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Stats, Timeout, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -324,6 +324,14 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Timeout::new(self, after)
+    }
+
+    /// Counts and times operations: see [`Stats`].
+    fn stats(self) -> Stats<Self>
+    where
+        Self: Sized,
+    {
+        Stats::new(self)
     }
 
     /// Compresses values of at least 1024 bytes: see [`Compressed`](crate::wrappers::Compressed).

@@ -5,6 +5,7 @@ mod limit_size;
 mod prefix;
 mod read_only;
 mod single_flight;
+mod stats;
 mod suite;
 mod timeout;
 mod ttl_clamp;

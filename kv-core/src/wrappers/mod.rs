@@ -4,20 +4,24 @@
 mod compressed;
 mod forward;
 mod limit_size;
+mod operation;
 mod prefix;
 mod prefix_collections;
 mod prefix_keys;
 mod read_only;
 mod single_flight;
+mod stats;
 mod timeout;
 mod ttl_clamp;
 
 #[cfg(feature = "compression")]
 pub use compressed::Compressed;
 pub use limit_size::LimitSize;
+pub use operation::Operation;
 pub use prefix_collections::PrefixCollections;
 pub use prefix_keys::PrefixKeys;
 pub use read_only::ReadOnly;
 pub use single_flight::SingleFlight;
+pub use stats::{Latency, OperationStats, Stats, StatsSnapshot};
 pub use timeout::Timeout;
 pub use ttl_clamp::TtlClamp;

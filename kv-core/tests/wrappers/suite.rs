@@ -128,6 +128,17 @@ mod single_flight {
     kv_core::undecodable_tests!(make_shared);
 }
 
+mod stats {
+    use super::*;
+
+    async fn make_counted(clock: Arc<ManualClock>) -> Fixture<wrappers::Stats<Reference>> {
+        make_spoilable(clock).await.map(StoreExt::stats)
+    }
+
+    kv_core::conformance_tests!(make_counted);
+    kv_core::undecodable_tests!(make_counted);
+}
+
 mod all_of_them {
     use super::*;
 
@@ -136,7 +147,7 @@ mod all_of_them {
         let spoiler = spoiler(&fixture, "c__", "k__");
         let fixture = fixture.map(|store| {
             let store = store.single_flight().timeout(NEUTRAL).limit_size(u64::MAX);
-            let store = store.compressed().with_min_size(u64::MAX);
+            let store = store.stats().compressed().with_min_size(u64::MAX);
             let store = store.with_max_value_bytes(u64::MAX);
             let store = store.clamp_ttl(Duration::ZERO, NEUTRAL).unwrap();
             store.prefixed_keys("k").unwrap().prefixed("c").unwrap()

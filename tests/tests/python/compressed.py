@@ -8,12 +8,12 @@ import asyncio
 import json
 import sys
 
-from key_value.aio.stores.memory import MemoryStore
+from key_value.aio.stores.simple import SimpleStore
 from key_value.aio.wrappers.compression import CompressionWrapper
 
 
 async def main():
-    store = MemoryStore()
+    store = SimpleStore()
     wrapper = CompressionWrapper(key_value=store)
     task = json.load(sys.stdin)
     answer = {"read": [], "written": []}
