@@ -241,3 +241,25 @@ async fn no_key_reaches_a_recorder_the_snapshot_or_debug() {
     let all = format!("{text}{snapshot:?}{store:?}");
     assert!(!all.contains("hunter2"), "{all}");
 }
+
+#[test]
+fn threads_that_race_for_the_last_places_lose_no_call() {
+    const PLACES: usize = 10;
+    const THREADS: u64 = 8;
+    let (_, store) = counted();
+    let store = store.with_max_collections(PLACES);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for number in 0..50 {
+                    let collection = format!("c{number}");
+                    store.get(&collection, "k").now_or_never().unwrap().unwrap();
+                }
+            });
+        }
+    });
+    let rows = store.snapshot().rows;
+    assert_eq!(rows.iter().map(|row| row.calls).sum::<u64>(), THREADS * 50);
+    let named = rows.iter().filter(|row| row.collection != "other");
+    assert_eq!(named.count(), PLACES);
+}

@@ -2,9 +2,11 @@
 
 use std::array;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
+use std::iter;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -27,26 +29,35 @@ const CANCELLED: &str = "Cancelled";
 static METADATA: Metadata<'static> =
     Metadata::new("kv_core", Level::INFO, Some("kv_core::wrappers"));
 
+/// How many lists the collections are spread over at most.
+const MAX_LISTS: usize = 1024;
+
 /// The figures of one store.
 pub(super) struct Board {
     store: Arc<str>,
     max_collections: usize,
-    // Too few entries for names that collide to matter, so the fastest hash will do.
-    by_collection: RwLock<HashMap<Arc<str>, Arc<Rows>, RandomState>>,
+    /// How many collections have rows.
+    collections: AtomicUsize,
+    /// Lists by the hash of the collection. They only grow, so no reader waits for another.
+    lists: Box<[OnceLock<Box<Rows>>]>,
+    hasher: RandomState,
     /// Of the collections past the limit.
-    other: Arc<Rows>,
+    other: Rows,
     /// Of the operations on no collection.
-    whole: Arc<Rows>,
+    whole: Rows,
 }
 
 impl Board {
     pub(super) fn new(store: Arc<str>, max_collections: usize) -> Self {
+        let lists = max_collections.clamp(1, MAX_LISTS);
         Self {
             store,
             max_collections,
-            by_collection: RwLock::default(),
-            other: Arc::new(Rows::new(OTHER.into())),
-            whole: Arc::new(Rows::new("".into())),
+            collections: AtomicUsize::default(),
+            lists: (0..lists).map(|_| OnceLock::new()).collect(),
+            hasher: RandomState::default(),
+            other: Rows::new(OTHER),
+            whole: Rows::new(""),
         }
     }
 
@@ -71,47 +82,60 @@ impl Board {
             Some(Err(error)) => (Found::default(), Some(error.variant())),
             None => (Found::default(), Some(CANCELLED)),
         };
-        let rows = collection.map_or_else(|| Arc::clone(&self.whole), |name| self.rows(name));
+        let rows = collection.map_or(&self.whole, |name| self.rows(name));
         let row = rows.row(operation, &self.store);
         row.count(time, &found, error);
         row.report(time, &found, error);
     }
 
     pub(super) fn snapshot(&self) -> StatsSnapshot {
-        let all = {
-            let by_collection = self.by_collection.read();
-            let by_collection = by_collection.unwrap_or_else(PoisonError::into_inner);
-            let named = by_collection.values().map(Arc::clone);
-            let rest = [Arc::clone(&self.whole), Arc::clone(&self.other)];
-            named.chain(rest).collect::<Vec<_>>()
-        };
-        let mut rows: Vec<_> = all.iter().flat_map(|rows| rows.snapshot()).collect();
+        let named = self.lists.iter().flat_map(|list| {
+            iter::successors(list.get(), |rows| rows.next.get()).map(|rows| &**rows)
+        });
+        let all = named.chain([&self.whole, &self.other]);
+        let mut rows: Vec<_> = all.flat_map(Rows::snapshot).collect();
         rows.sort_by(|a, b| (&a.collection, a.operation).cmp(&(&b.collection, b.operation)));
         StatsSnapshot { rows }
     }
 
     /// Returns the rows of `collection`: its own, while there is room for them.
-    fn rows(&self, collection: &str) -> Arc<Rows> {
-        let by_collection = self.by_collection.read();
-        let by_collection = by_collection.unwrap_or_else(PoisonError::into_inner);
-        if let Some(rows) = by_collection.get(collection) {
-            return Arc::clone(rows);
+    fn rows(&self, collection: &str) -> &Rows {
+        let hash = self.hasher.hash_one(collection) as usize;
+        let mut end = &self.lists[hash % self.lists.len()];
+        while let Some(rows) = end.get() {
+            if *rows.collection == *collection {
+                return rows;
+            }
+            end = &rows.next;
         }
-        let is_full = by_collection.len() >= self.max_collections;
-        drop(by_collection);
-        if is_full || collection == OTHER || name::check_collection(collection).is_err() {
-            return Arc::clone(&self.other);
+        if collection == OTHER || name::check_collection(collection).is_err() || !self.reserve() {
+            return &self.other;
         }
-        let by_collection = self.by_collection.write();
-        let mut by_collection = by_collection.unwrap_or_else(PoisonError::into_inner);
-        if by_collection.len() >= self.max_collections && !by_collection.contains_key(collection) {
-            return Arc::clone(&self.other);
+        loop {
+            let mut is_new = false;
+            let rows = end.get_or_init(|| {
+                is_new = true;
+                Box::new(Rows::new(collection))
+            });
+            if is_new {
+                return rows;
+            }
+            // Another call was faster, for the same collection or one of the same list.
+            if *rows.collection == *collection {
+                self.collections.fetch_sub(1, Relaxed);
+                return rows;
+            }
+            end = &rows.next;
         }
-        let name: Arc<str> = collection.into();
-        let rows = by_collection
-            .entry(Arc::clone(&name))
-            .or_insert_with(|| Arc::new(Rows::new(name)));
-        Arc::clone(rows)
+    }
+
+    /// Takes a place for one more collection, if there is one.
+    fn reserve(&self) -> bool {
+        let max = self.max_collections;
+        let one_more = |taken| (taken < max).then_some(taken + 1);
+        self.collections
+            .fetch_update(Relaxed, Relaxed, one_more)
+            .is_ok()
     }
 }
 
@@ -119,13 +143,16 @@ impl Board {
 struct Rows {
     collection: Arc<str>,
     by_operation: [OnceLock<Box<Row>>; Operation::ALL.len()],
+    /// The next collection of the same list.
+    next: OnceLock<Box<Self>>,
 }
 
 impl Rows {
-    fn new(collection: Arc<str>) -> Self {
+    fn new(collection: &str) -> Self {
         Self {
-            collection,
+            collection: collection.into(),
             by_operation: array::from_fn(|_| OnceLock::new()),
+            next: OnceLock::new(),
         }
     }
 

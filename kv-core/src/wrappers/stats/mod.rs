@@ -110,42 +110,48 @@ impl<S> Stats<S> {
         self.board.snapshot()
     }
 
-    /// Makes and counts a call on `collection`, or on the whole store.
-    async fn count<T: Answer, F: Future<Output = Result<T>> + Send>(
-        &self,
+    /// Begins a call on `collection`, or on the whole store.
+    fn begin<'a>(
+        &'a self,
         operation: Operation,
-        collection: impl Into<Option<&str>>,
-        call: impl FnOnce() -> F + Send,
-    ) -> Result<T> {
-        let collection = collection.into();
-        let mut running = Running {
-            board: Some(&self.board),
+        collection: impl Into<Option<&'a str>>,
+    ) -> Call<'a> {
+        Call {
+            board: &self.board,
             operation,
-            collection,
+            collection: collection.into(),
             start: Instant::now(),
-        };
-        let result = call().await;
-        let time = running.start.elapsed();
-        running.board = None;
-        self.board.count(operation, collection, time, Some(&result));
+            has_ended: false,
+        }
+    }
+}
+
+/// A call under way, which counts as cancelled when it is dropped before its end.
+struct Call<'a> {
+    board: &'a Board,
+    operation: Operation,
+    collection: Option<&'a str>,
+    start: Instant,
+    has_ended: bool,
+}
+
+impl Call<'_> {
+    /// Counts the call by its result.
+    fn end<T: Answer>(mut self, result: Result<T>) -> Result<T> {
+        self.has_ended = true;
+        let time = self.start.elapsed();
+        self.board
+            .count(self.operation, self.collection, time, Some(&result));
         result
     }
 }
 
-/// A call under way, which counts as cancelled when it is dropped.
-struct Running<'a> {
-    /// `None` when the call has ended.
-    board: Option<&'a Board>,
-    operation: Operation,
-    collection: Option<&'a str>,
-    start: Instant,
-}
-
-impl Drop for Running<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if let Some(board) = self.board {
+        if !self.has_ended {
             let time = self.start.elapsed();
-            board.count::<()>(self.operation, self.collection, time, None);
+            self.board
+                .count::<()>(self.operation, self.collection, time, None);
         }
     }
 }
@@ -156,13 +162,13 @@ impl<S: Store> Store for Stats<S> {
     forward!(clock, info);
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
-        let call = || self.inner.get(collection, key);
-        self.count(Operation::Get, collection, call).await
+        let call = self.begin(Operation::Get, collection);
+        call.end(self.inner.get(collection, key).await)
     }
 
     async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
-        let call = || self.inner.get_fresh(collection, key);
-        self.count(Operation::GetFresh, collection, call).await
+        let call = self.begin(Operation::GetFresh, collection);
+        call.end(self.inner.get_fresh(collection, key).await)
     }
 
     async fn put(
@@ -172,18 +178,18 @@ impl<S: Store> Store for Stats<S> {
         entry: Entry,
         mode: PutMode,
     ) -> Result<Revision> {
-        let call = || self.inner.put(collection, key, entry, mode);
-        self.count(Operation::Put, collection, call).await
+        let call = self.begin(Operation::Put, collection);
+        call.end(self.inner.put(collection, key, entry, mode).await)
     }
 
     async fn delete(&self, collection: &str, key: &str) -> Result<bool> {
-        let call = || self.inner.delete(collection, key);
-        self.count(Operation::Delete, collection, call).await
+        let call = self.begin(Operation::Delete, collection);
+        call.end(self.inner.delete(collection, key).await)
     }
 
     async fn take(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
-        let call = || self.inner.take(collection, key);
-        self.count(Operation::Take, collection, call).await
+        let call = self.begin(Operation::Take, collection);
+        call.end(self.inner.take(collection, key).await)
     }
 
     async fn get_many(
@@ -191,8 +197,8 @@ impl<S: Store> Store for Stats<S> {
         collection: &str,
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
-        let call = || self.inner.get_many(collection, keys);
-        self.count(Operation::GetMany, collection, call).await
+        let call = self.begin(Operation::GetMany, collection);
+        call.end(self.inner.get_many(collection, keys).await)
     }
 
     async fn put_many(
@@ -200,43 +206,43 @@ impl<S: Store> Store for Stats<S> {
         collection: &str,
         entries: Vec<(String, Entry)>,
     ) -> Result<Vec<Revision>> {
-        let call = || self.inner.put_many(collection, entries);
-        self.count(Operation::PutMany, collection, call).await
+        let call = self.begin(Operation::PutMany, collection);
+        call.end(self.inner.put_many(collection, entries).await)
     }
 
     async fn delete_many(&self, collection: &str, keys: &[&str]) -> Result<Vec<bool>> {
-        let call = || self.inner.delete_many(collection, keys);
-        self.count(Operation::DeleteMany, collection, call).await
+        let call = self.begin(Operation::DeleteMany, collection);
+        call.end(self.inner.delete_many(collection, keys).await)
     }
 
     async fn keys(&self, collection: &str, query: KeyQuery) -> Result<KeyPage> {
-        let call = || self.inner.keys(collection, query);
-        self.count(Operation::Keys, collection, call).await
+        let call = self.begin(Operation::Keys, collection);
+        call.end(self.inner.keys(collection, query).await)
     }
 
     async fn collections(&self, query: KeyQuery) -> Result<CollectionPage> {
-        let call = || self.inner.collections(query);
-        self.count(Operation::Collections, None, call).await
+        let call = self.begin(Operation::Collections, None);
+        call.end(self.inner.collections(query).await)
     }
 
     async fn cull(&self) -> Result<u64> {
-        let call = || self.inner.cull();
-        self.count(Operation::Cull, None, call).await
+        let call = self.begin(Operation::Cull, None);
+        call.end(self.inner.cull().await)
     }
 
     async fn clear(&self, collection: &str) -> Result<u64> {
-        let call = || self.inner.clear(collection);
-        self.count(Operation::Clear, collection, call).await
+        let call = self.begin(Operation::Clear, collection);
+        call.end(self.inner.clear(collection).await)
     }
 
     async fn destroy(&self) -> Result<()> {
-        let call = || self.inner.destroy();
-        self.count(Operation::Destroy, None, call).await
+        let call = self.begin(Operation::Destroy, None);
+        call.end(self.inner.destroy().await)
     }
 
     async fn flush(&self) -> Result<()> {
-        let call = || self.inner.flush();
-        self.count(Operation::Flush, None, call).await
+        let call = self.begin(Operation::Flush, None);
+        call.end(self.inner.flush().await)
     }
 }
 
