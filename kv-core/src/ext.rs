@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Stats, Timeout, TtlClamp,
+    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Stats, Timeout, Traced,
+    TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -332,6 +333,14 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Stats::new(self)
+    }
+
+    /// Makes a span of each operation: see [`Traced`].
+    fn traced(self) -> Traced<Self>
+    where
+        Self: Sized,
+    {
+        Traced::new(self)
     }
 
     /// Compresses values of at least 1024 bytes: see [`Compressed`](crate::wrappers::Compressed).

@@ -8,6 +8,7 @@ mod single_flight;
 mod stats;
 mod suite;
 mod timeout;
+mod traced;
 mod ttl_clamp;
 
 use kv_core::{Entry, PutMode, Store, Value};

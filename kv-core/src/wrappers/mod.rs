@@ -12,6 +12,7 @@ mod read_only;
 mod single_flight;
 mod stats;
 mod timeout;
+mod traced;
 mod ttl_clamp;
 
 #[cfg(feature = "compression")]
@@ -24,4 +25,5 @@ pub use read_only::ReadOnly;
 pub use single_flight::SingleFlight;
 pub use stats::{Latency, OperationStats, Stats, StatsSnapshot};
 pub use timeout::Timeout;
+pub use traced::Traced;
 pub use ttl_clamp::TtlClamp;

@@ -5,7 +5,8 @@ use crate::{CollectionPage, Entry, KeyPage, Result, Revision};
 #[cfg(doc)]
 use crate::Store;
 
-/// An operation of a [`Store`], as [`Stats`](super::Stats) counts it.
+/// An operation of a [`Store`], as [`Stats`](super::Stats) counts it and [`Traced`](super::Traced)
+/// names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each is the method of its name")]

@@ -139,6 +139,17 @@ mod stats {
     kv_core::undecodable_tests!(make_counted);
 }
 
+mod traced {
+    use super::*;
+
+    async fn make_traced(clock: Arc<ManualClock>) -> Fixture<wrappers::Traced<Reference>> {
+        make_spoilable(clock).await.map(StoreExt::traced)
+    }
+
+    kv_core::conformance_tests!(make_traced);
+    kv_core::undecodable_tests!(make_traced);
+}
+
 mod all_of_them {
     use super::*;
 
@@ -147,7 +158,7 @@ mod all_of_them {
         let spoiler = spoiler(&fixture, "c__", "k__");
         let fixture = fixture.map(|store| {
             let store = store.single_flight().timeout(NEUTRAL).limit_size(u64::MAX);
-            let store = store.stats().compressed().with_min_size(u64::MAX);
+            let store = store.stats().traced().compressed().with_min_size(u64::MAX);
             let store = store.with_max_value_bytes(u64::MAX);
             let store = store.clamp_ttl(Duration::ZERO, NEUTRAL).unwrap();
             store.prefixed_keys("k").unwrap().prefixed("c").unwrap()
