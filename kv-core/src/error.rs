@@ -242,7 +242,8 @@ impl Error {
         })
     }
 
-    const fn variant(&self) -> &'static str {
+    /// Returns the variant's name.
+    pub(crate) const fn variant(&self) -> &'static str {
         match self {
             Self::AlreadyExists => "AlreadyExists",
             Self::Conflict => "Conflict",

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Timeout, TtlClamp,
+    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Stats, Timeout, Traced,
+    TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -324,6 +325,31 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Timeout::new(self, after)
+    }
+
+    /// Counts and times operations: see [`Stats`].
+    fn stats(self) -> Stats<Self>
+    where
+        Self: Sized,
+    {
+        Stats::new(self)
+    }
+
+    /// Makes a span of each operation: see [`Traced`].
+    fn traced(self) -> Traced<Self>
+    where
+        Self: Sized,
+    {
+        Traced::new(self)
+    }
+
+    /// Compresses values of at least 1024 bytes: see [`Compressed`](crate::wrappers::Compressed).
+    #[cfg(feature = "compression")]
+    fn compressed(self) -> crate::wrappers::Compressed<Self>
+    where
+        Self: Sized,
+    {
+        crate::wrappers::Compressed::new(self)
     }
 
     /// Shares concurrent reads of one key: see [`SingleFlight`].

@@ -1,11 +1,14 @@
 //! The wrappers: each keeps the contract with neutral options, and does what it is for.
 
+mod compressed;
 mod limit_size;
 mod prefix;
 mod read_only;
 mod single_flight;
+mod stats;
 mod suite;
 mod timeout;
+mod traced;
 mod ttl_clamp;
 
 use kv_core::{Entry, PutMode, Store, Value};

@@ -16,7 +16,7 @@
 //! and hands the value's text on as it stands.
 
 mod date;
-mod scan;
+pub(crate) mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -250,7 +250,7 @@ fn date(text: &str, span: Option<Range<usize>>) -> Result<Option<Timestamp>, &'s
 
 /// Returns the characters of a JSON string; `None` when `json` is something else, or spells a lone
 /// surrogate, which no `str` can hold.
-fn unescape(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unescape(json: &str) -> Option<Cow<'_, str>> {
     let plain = json.strip_prefix('"')?.strip_suffix('"')?;
     if plain.contains('\\') {
         serde_json::from_str(json).ok().map(Cow::Owned)

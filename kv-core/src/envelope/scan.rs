@@ -36,14 +36,14 @@ fn is_plain(block: &[u8; 64]) -> bool {
 type Scan<T> = Result<T, &'static str>;
 
 /// Reads `text` as one object, and hands each member's name (with its quotes) and value on.
-pub(super) fn members(text: &str, member: impl FnMut(Range<usize>, Range<usize>)) -> Scan<()> {
+pub(crate) fn members(text: &str, member: impl FnMut(Range<usize>, Range<usize>)) -> Scan<()> {
     let text = Text(text.as_bytes());
     let end = text.members(0, member)?;
     text.end(end).ok_or(NOT_JSON)
 }
 
 /// Reads `text` as one value, and returns where it stands between the white space.
-pub(super) fn value(text: &str) -> Scan<Range<usize>> {
+pub(crate) fn value(text: &str) -> Scan<Range<usize>> {
     let text = Text(text.as_bytes());
     let value = text.value(0)?;
     text.end(value.end).ok_or(NOT_JSON)?;

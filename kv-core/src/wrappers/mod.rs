@@ -1,19 +1,29 @@
 #![doc = include_str!("../docs/wrappers.md")]
 
+#[cfg(feature = "compression")]
+mod compressed;
 mod forward;
 mod limit_size;
+mod operation;
 mod prefix;
 mod prefix_collections;
 mod prefix_keys;
 mod read_only;
 mod single_flight;
+mod stats;
 mod timeout;
+mod traced;
 mod ttl_clamp;
 
+#[cfg(feature = "compression")]
+pub use compressed::Compressed;
 pub use limit_size::LimitSize;
+pub use operation::Operation;
 pub use prefix_collections::PrefixCollections;
 pub use prefix_keys::PrefixKeys;
 pub use read_only::ReadOnly;
 pub use single_flight::SingleFlight;
+pub use stats::{Latency, OperationStats, Stats, StatsSnapshot};
 pub use timeout::Timeout;
+pub use traced::Traced;
 pub use ttl_clamp::TtlClamp;

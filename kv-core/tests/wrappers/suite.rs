@@ -75,6 +75,23 @@ mod limit_size {
     kv_core::undecodable_tests!(make_limited);
 }
 
+mod compressed {
+    use super::*;
+
+    const MAX: u64 = 1 << 20;
+
+    /// Not neutral: everything is compressed that gains by it.
+    async fn make_compressed(clock: Arc<ManualClock>) -> Fixture<wrappers::Compressed<Reference>> {
+        make_spoilable(clock).await.map(|store| {
+            let store = store.compressed().with_min_size(0);
+            store.with_max_value_bytes(MAX)
+        })
+    }
+
+    kv_core::conformance_tests!(make_compressed);
+    kv_core::undecodable_tests!(make_compressed);
+}
+
 mod ttl_clamp {
     use super::*;
 
@@ -111,6 +128,28 @@ mod single_flight {
     kv_core::undecodable_tests!(make_shared);
 }
 
+mod stats {
+    use super::*;
+
+    async fn make_counted(clock: Arc<ManualClock>) -> Fixture<wrappers::Stats<Reference>> {
+        make_spoilable(clock).await.map(StoreExt::stats)
+    }
+
+    kv_core::conformance_tests!(make_counted);
+    kv_core::undecodable_tests!(make_counted);
+}
+
+mod traced {
+    use super::*;
+
+    async fn make_traced(clock: Arc<ManualClock>) -> Fixture<wrappers::Traced<Reference>> {
+        make_spoilable(clock).await.map(StoreExt::traced)
+    }
+
+    kv_core::conformance_tests!(make_traced);
+    kv_core::undecodable_tests!(make_traced);
+}
+
 mod all_of_them {
     use super::*;
 
@@ -119,6 +158,8 @@ mod all_of_them {
         let spoiler = spoiler(&fixture, "c__", "k__");
         let fixture = fixture.map(|store| {
             let store = store.single_flight().timeout(NEUTRAL).limit_size(u64::MAX);
+            let store = store.stats().traced().compressed().with_min_size(u64::MAX);
+            let store = store.with_max_value_bytes(u64::MAX);
             let store = store.clamp_ttl(Duration::ZERO, NEUTRAL).unwrap();
             store.prefixed_keys("k").unwrap().prefixed("c").unwrap()
         });
