@@ -39,6 +39,8 @@ const MAX_INLINE_BYTES: u64 = 32 << 10;
 /// of [`info`](Store::info): a value up to that size can be stored, a longer one if it compresses
 /// well. The size of JSON text typically falls to a third.
 ///
+/// It needs the feature `compression` of the crate.
+///
 /// Nothing is compressed twice: a value that is such a record already is stored as it is, and read
 /// decompressed. A value that only looks like one, as it has a member `__compressed_data__`, is
 /// always compressed and reads as it was written.
