@@ -8,6 +8,7 @@ mod conformance;
 mod envelope;
 mod envelope_random;
 mod ext;
+mod fault;
 mod in_part;
 mod name;
 mod probe;

@@ -35,6 +35,8 @@
 //! Records that cannot be read are made by other means on each backend.
 //! [`undecodable_tests!`](crate::undecodable_tests) has the cases for them.
 //!
+//! What wraps a store is tested over one that fails, too: [`FaultStore`].
+//!
 //! # Environment
 //!
 //! The model test runs `KV_CONFORMANCE_SEQUENCES` random sequences of 60 operations on average
@@ -47,6 +49,7 @@
     reason = "a case fails by panicking, and its name is its claim"
 )]
 
+mod fault;
 mod macros;
 mod subject;
 
@@ -81,6 +84,7 @@ pub mod values;
 #[doc(hidden)]
 pub mod whole;
 
+pub use fault::{Fault, FaultStore, WithoutBulk};
 pub use subject::{Fixture, Subject};
 
 #[cfg(doc)]

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "compression")]
 mod compressed;
-mod forward;
+pub(crate) mod forward;
 mod limit_size;
 mod operation;
 mod prefix;
