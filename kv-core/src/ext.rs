@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Stats, Timeout, Traced,
-    TtlClamp,
+    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight, Stats, Timeout,
+    Traced, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -325,6 +325,14 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Timeout::new(self, after)
+    }
+
+    /// Tries again what failed for the moment: see [`Retry`].
+    fn retry(self) -> Retry<Self>
+    where
+        Self: Sized,
+    {
+        Retry::new(self)
     }
 
     /// Counts and times operations: see [`Stats`].

@@ -4,6 +4,7 @@ mod compressed;
 mod limit_size;
 mod prefix;
 mod read_only;
+mod retry;
 mod single_flight;
 mod stats;
 mod suite;
