@@ -2,6 +2,7 @@
 
 #[cfg(feature = "compression")]
 mod compressed;
+mod fallback;
 pub(crate) mod forward;
 mod limit_size;
 mod operation;
@@ -18,6 +19,7 @@ mod ttl_clamp;
 
 #[cfg(feature = "compression")]
 pub use compressed::Compressed;
+pub use fallback::Fallback;
 pub use limit_size::LimitSize;
 pub use operation::Operation;
 pub use prefix_collections::PrefixCollections;
