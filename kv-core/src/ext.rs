@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    LimitSize, PrefixCollections, PrefixKeys, ReadOnly, SingleFlight, Stats, Timeout, Traced,
-    TtlClamp,
+    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight, Stats,
+    Timeout, Traced, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -325,6 +325,22 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Timeout::new(self, after)
+    }
+
+    /// Reads from `other` what this store cannot answer: see [`Fallback`].
+    fn fallback<F: Store>(self, other: F) -> Fallback<Self, F>
+    where
+        Self: Sized,
+    {
+        Fallback::new(self, other)
+    }
+
+    /// Tries again what failed for the moment: see [`Retry`].
+    fn retry(self) -> Retry<Self>
+    where
+        Self: Sized,
+    {
+        Retry::new(self)
     }
 
     /// Counts and times operations: see [`Stats`].

@@ -265,6 +265,17 @@ impl StoreInfo {
         self.max_value_bytes = limit;
         self
     }
+
+    /// Returns what this store and `other` have in common, under the name of this one.
+    pub(crate) fn weaker(self, other: &Self) -> Self {
+        let limits = [self.max_value_bytes, other.max_value_bytes];
+        Self {
+            name: self.name,
+            persistent: self.persistent && other.persistent,
+            shared: self.shared && other.shared,
+            max_value_bytes: limits.into_iter().flatten().min(),
+        }
+    }
 }
 
 /// Forwards every operation to the store behind a smart pointer.

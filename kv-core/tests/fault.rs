@@ -69,6 +69,17 @@ async fn a_refusal_befalls_the_calls_it_is_told_to_and_applies_nothing() {
 }
 
 #[tokio::test]
+async fn a_fault_of_every_third_call_goes_on_without_end() {
+    let store = store();
+    store.inject(Fault::unavailable().every(3));
+    let mut results = Vec::new();
+    for _ in 0..7 {
+        results.push(put(&store, "a").await.is_ok());
+    }
+    assert_eq!(results, [false, true, true, false, true, true, false]);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_of_a_write_that_was_applied() {
     let store = store();
     store.inject(Fault::outcome_unknown());

@@ -1,9 +1,11 @@
 //! The wrappers: each keeps the contract with neutral options, and does what it is for.
 
 mod compressed;
+mod fallback;
 mod limit_size;
 mod prefix;
 mod read_only;
+mod retry;
 mod single_flight;
 mod stats;
 mod suite;

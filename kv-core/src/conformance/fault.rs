@@ -222,7 +222,9 @@ impl<S: Store> Store for FaultStore<S> {
 pub struct Fault {
     kind: Kind,
     operation: Option<Operation>,
-    after: usize,
+    /// How many calls go well before the next one fails.
+    well: usize,
+    every: usize,
     times: usize,
 }
 
@@ -295,8 +297,15 @@ impl Fault {
     /// Sets how many of the calls that it concerns go well first. Default: 0.
     #[must_use]
     pub const fn after(mut self, calls: usize) -> Self {
-        self.after = calls;
+        self.well = calls;
         self
+    }
+
+    /// Lets it befall only each n-th of the calls that it concerns, without end. Default: 1, each.
+    #[must_use]
+    pub const fn every(mut self, n: usize) -> Self {
+        self.every = n;
+        self.always()
     }
 
     /// Sets how many calls it befalls. Default: 1.
@@ -316,7 +325,8 @@ impl Fault {
         Self {
             kind,
             operation: None,
-            after: 0,
+            well: 0,
+            every: 1,
             times: 1,
         }
     }
@@ -326,14 +336,15 @@ impl Fault {
         if self.operation.is_some_and(|only| only != operation) {
             return;
         }
-        if self.after > 0 {
-            self.after -= 1;
+        if self.well > 0 {
+            self.well -= 1;
             return;
         }
         if self.times == 0 {
             return;
         }
         self.times -= 1;
+        self.well = self.every.saturating_sub(1);
         match &self.kind {
             Kind::Refuse(error) => plan.refusal = Some(error.clone()),
             Kind::Lose(error) => plan.lost = Some(error.clone()),

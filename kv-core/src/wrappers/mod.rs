@@ -2,6 +2,7 @@
 
 #[cfg(feature = "compression")]
 mod compressed;
+mod fallback;
 pub(crate) mod forward;
 mod limit_size;
 mod operation;
@@ -9,6 +10,7 @@ mod prefix;
 mod prefix_collections;
 mod prefix_keys;
 mod read_only;
+mod retry;
 mod single_flight;
 mod stats;
 mod timeout;
@@ -17,11 +19,13 @@ mod ttl_clamp;
 
 #[cfg(feature = "compression")]
 pub use compressed::Compressed;
+pub use fallback::Fallback;
 pub use limit_size::LimitSize;
 pub use operation::Operation;
 pub use prefix_collections::PrefixCollections;
 pub use prefix_keys::PrefixKeys;
 pub use read_only::ReadOnly;
+pub use retry::Retry;
 pub use single_flight::SingleFlight;
 pub use stats::{Latency, OperationStats, Stats, StatsSnapshot};
 pub use timeout::Timeout;

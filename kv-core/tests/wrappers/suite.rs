@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv_core::conformance::Fixture;
-use kv_core::{ManualClock, Store, StoreExt, name, wrappers};
+use kv_core::conformance::{Fault, FaultStore, Fixture};
+use kv_core::wrappers::Operation;
+use kv_core::{Error, ManualClock, Store, StoreExt, name, wrappers};
 
 use crate::support::{ReferenceStore, make_spoilable};
 
@@ -115,6 +116,104 @@ mod timeout {
 
     kv_core::conformance_tests!(make_timed);
     kv_core::undecodable_tests!(make_timed);
+}
+
+mod fallback {
+    use super::*;
+
+    /// All but `cull` and `flush`, which concern both stores.
+    const ENTRIES_AND_LISTINGS: [Operation; 12] = [
+        Operation::Get,
+        Operation::GetFresh,
+        Operation::Put,
+        Operation::Delete,
+        Operation::Take,
+        Operation::GetMany,
+        Operation::PutMany,
+        Operation::DeleteMany,
+        Operation::Keys,
+        Operation::Collections,
+        Operation::Clear,
+        Operation::Destroy,
+    ];
+
+    /// The primary answers everything.
+    async fn make_by_primary(clock: Arc<ManualClock>) -> Fixture<impl Store> {
+        make_spoilable(clock).await.map(|store| {
+            let unused = FaultStore::new(Arc::clone(&store));
+            unused.inject(Fault::refuse(Error::Overflow).always());
+            store.fallback(unused)
+        })
+    }
+
+    /// The primary answers nothing.
+    async fn make_by_fallback(clock: Arc<ManualClock>) -> Fixture<impl Store> {
+        make_spoilable(clock).await.map(|store| {
+            let gone = FaultStore::new(Arc::clone(&store));
+            for operation in ENTRIES_AND_LISTINGS {
+                gone.inject(Fault::unavailable().on(operation).always());
+            }
+            gone.fallback(store).with_write_to_fallback(true)
+        })
+    }
+
+    mod by_primary {
+        kv_core::conformance_tests!(super::make_by_primary);
+        kv_core::undecodable_tests!(super::make_by_primary);
+    }
+
+    mod by_fallback {
+        kv_core::conformance_tests!(super::make_by_fallback);
+        kv_core::undecodable_tests!(super::make_by_fallback);
+    }
+}
+
+mod retry {
+    use super::*;
+
+    async fn make_patient(clock: Arc<ManualClock>) -> Fixture<wrappers::Retry<Reference>> {
+        make_spoilable(clock).await.map(StoreExt::retry)
+    }
+
+    kv_core::conformance_tests!(make_patient);
+    kv_core::undecodable_tests!(make_patient);
+}
+
+/// Over a store of which each third call fails.
+mod retry_over_faults {
+    use super::*;
+
+    async fn make_patient(clock: Arc<ManualClock>) -> Fixture<impl Store> {
+        make_spoilable(clock).await.map(|store| {
+            let store = FaultStore::new(store);
+            store.inject(Fault::unavailable().every(3));
+            patient(store)
+        })
+    }
+
+    /// Bulk writes are applied in part.
+    async fn make_patient_by_singles(clock: Arc<ManualClock>) -> Fixture<impl Store> {
+        make_spoilable(clock).await.map(|store| {
+            let store = FaultStore::new(store);
+            store.inject(Fault::unavailable().on(Operation::Put).every(3));
+            store.inject(Fault::unavailable().on(Operation::Get).every(3));
+            patient(store.without_bulk())
+        })
+    }
+
+    fn patient<S: Store>(store: S) -> wrappers::Retry<S> {
+        let store = store.retry().with_initial_delay(Duration::ZERO);
+        store.with_max_retries(u32::MAX)
+    }
+
+    mod with_bulk {
+        kv_core::conformance_tests!(super::make_patient);
+        kv_core::undecodable_tests!(super::make_patient);
+    }
+
+    mod bulk_by_singles {
+        kv_core::conformance_tests!(super::make_patient_by_singles);
+    }
 }
 
 mod single_flight {
