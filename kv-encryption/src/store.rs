@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
-    StoreInfo,
+    StoreInfo, Watch,
 };
 
 use crate::KeyRing;
@@ -216,6 +216,10 @@ impl<S: Store> Store for FernetStore<S> {
 
     async fn flush(&self) -> Result<()> {
         self.inner.flush().await
+    }
+
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        self.inner.watch(prefix)
     }
 
     fn clock(&self) -> &dyn Clock {

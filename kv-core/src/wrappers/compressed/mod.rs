@@ -232,6 +232,7 @@ impl<S: Store> Store for Compressed<S> {
         clear,
         destroy,
         flush,
+        watch,
         clock
     );
 
