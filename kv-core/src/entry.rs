@@ -127,6 +127,15 @@ impl Revision {
             Repr::Counter { .. } => None,
         }
     }
+
+    /// Returns the store's id and the count of a revision made by
+    /// [`from_counter`](Self::from_counter).
+    pub(crate) const fn counter(&self) -> Option<([u8; 16], u64)> {
+        match &self.0 {
+            Repr::Counter { store, count } => Some((*store, *count)),
+            Repr::Bytes(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Revision {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight, Stats,
+    Cached, Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight, Stats,
     Timeout, Traced, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
@@ -333,6 +333,14 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Fallback::new(self, other)
+    }
+
+    /// Keeps copies of what is read in `local`: see [`Cached`].
+    fn cached<L: Store>(self, local: L) -> Cached<Self, L>
+    where
+        Self: Sized,
+    {
+        Cached::new(self, local)
     }
 
     /// Tries again what failed for the moment: see [`Retry`].

@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/wrappers.md")]
 
+mod cached;
 #[cfg(feature = "compression")]
 mod compressed;
 mod fallback;
@@ -18,6 +19,7 @@ mod timeout;
 mod traced;
 mod ttl_clamp;
 
+pub use cached::Cached;
 #[cfg(feature = "compression")]
 pub use compressed::Compressed;
 pub use fallback::Fallback;

@@ -1,0 +1,220 @@
+//! Which local copies may be read and which fills may be kept.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many keys are bypassed by name; beyond them everything is forgotten at once.
+const MAX_DIRTY: usize = 10_000;
+
+type Name = (String, String);
+
+/// The fills and writes under way, and the keys whose local copy may be old.
+///
+/// A write is told before it begins and after its local delete. A fill is told before its inner
+/// read and after its local put. Where the two overlap the key is dirty: it is not read locally
+/// until a local delete has succeeded while no fill and no write was under way.
+#[derive(Debug)]
+pub(super) struct Fills {
+    epoch: AtomicU64,
+    /// How many keys are written or dirty.
+    bypassed: AtomicUsize,
+    keys: Mutex<HashMap<Name, Key>>,
+}
+
+#[derive(Debug, Default)]
+struct Key {
+    fills: usize,
+    writes: usize,
+    /// How many writes have ended while the key was known.
+    version: u64,
+    is_dirty: bool,
+}
+
+impl Key {
+    const fn is_bypassed(&self) -> bool {
+        self.writes > 0 || self.is_dirty
+    }
+}
+
+impl Fills {
+    pub(super) fn new() -> Self {
+        Self {
+            // A local store that outlives the process must not answer with what it held before.
+            epoch: AtomicU64::new(getrandom::u64().unwrap_or_else(|_| fastrand::u64(..))),
+            bypassed: AtomicUsize::new(0),
+            keys: Mutex::default(),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Makes all local copies misses, and those of fills under way.
+    pub(super) fn forget_all(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Tells whether the local copy of `key` may be read.
+    pub(super) fn may_read(&self, collection: &str, key: &str) -> bool {
+        if self.bypassed.load(Ordering::SeqCst) == 0 {
+            return true;
+        }
+        let keys = self.lock();
+        let name = (collection.to_owned(), key.to_owned());
+        !keys.get(&name).is_some_and(Key::is_bypassed)
+    }
+
+    pub(super) fn begin_fill(&self, collection: &str, key: &str) -> Fill<'_> {
+        let name = (collection.to_owned(), key.to_owned());
+        let mut keys = self.lock();
+        let entry = keys.entry(name.clone()).or_default();
+        entry.fills += 1;
+        Fill {
+            fills: self,
+            epoch: self.epoch(),
+            version: entry.version,
+            name,
+            is_putting: false,
+        }
+    }
+
+    pub(super) fn begin_write(&self, collection: &str, key: &str) -> Write<'_> {
+        let name = (collection.to_owned(), key.to_owned());
+        self.change(&name, |entry| entry.writes += 1);
+        Write {
+            fills: self,
+            name,
+            is_deleted: false,
+        }
+    }
+
+    /// Changes a key and keeps the count of bypassed keys and the table's bound.
+    fn change<T>(&self, name: &Name, change: impl FnOnce(&mut Key) -> T) -> T {
+        let mut keys = self.lock();
+        let entry = keys.entry(name.clone()).or_default();
+        let was = entry.is_bypassed();
+        let result = change(entry);
+        let is = entry.is_bypassed();
+        if entry.fills == 0 && !is {
+            keys.remove(name);
+        }
+        if is && !was {
+            self.bypassed.fetch_add(1, Ordering::SeqCst);
+        } else if was && !is {
+            self.bypassed.fetch_sub(1, Ordering::SeqCst);
+        }
+        if keys.len() > MAX_DIRTY && self.bypassed.load(Ordering::SeqCst) > MAX_DIRTY {
+            self.forget_all();
+            keys.retain(|_, key| {
+                key.is_dirty = false;
+                key.fills > 0 || key.writes > 0
+            });
+            let written = keys.values().filter(|key| key.writes > 0).count();
+            self.bypassed.store(written, Ordering::SeqCst);
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Key>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A read of the inner store that may be kept locally.
+#[derive(Debug)]
+pub(super) struct Fill<'a> {
+    fills: &'a Fills,
+    pub(super) epoch: u64,
+    version: u64,
+    name: Name,
+    is_putting: bool,
+}
+
+impl Fill<'_> {
+    /// Tells whether a dirty key can be cleaned by a local delete now, as nobody else is at it.
+    pub(super) fn is_to_clean(&self) -> bool {
+        let keys = self.fills.lock();
+        let key = keys.get(&self.name);
+        key.is_some_and(|key| key.is_dirty && key.fills == 1 && key.writes == 0)
+    }
+
+    /// Ends the bypass after a local delete, unless a write or another fill came meanwhile.
+    pub(super) fn cleaned(&self) {
+        self.fills.change(&self.name, |key| {
+            if key.fills == 1 && key.writes == 0 && key.version == self.version {
+                key.is_dirty = false;
+            }
+        });
+    }
+
+    /// Tells whether what was read may be put; the put must follow at once.
+    pub(super) fn may_put(&mut self) -> bool {
+        let keys = self.fills.lock();
+        let key = keys.get(&self.name);
+        self.is_putting =
+            key.is_some_and(|key| !key.is_bypassed() && key.version == self.version)
+                && self.epoch == self.fills.epoch();
+        self.is_putting
+    }
+
+    /// Says that the put has ended. Without it the key becomes dirty.
+    pub(super) fn has_put(mut self) {
+        let (name, version) = (self.name.clone(), self.version);
+        self.fills.change(&name, |key| {
+            // Under the lock that the end of a write takes, so that one of the two sees the other.
+            key.is_dirty |= key.writes > 0 || key.version != version;
+        });
+        self.is_putting = false;
+    }
+}
+
+impl Drop for Fill<'_> {
+    fn drop(&mut self) {
+        let is_putting = self.is_putting;
+        self.fills.change(&self.name, |key| {
+            key.fills -= 1;
+            key.is_dirty |= is_putting;
+        });
+    }
+}
+
+/// A write of one key. Dropping it ends the write, with the local copy dirty unless it was deleted.
+#[derive(Debug)]
+pub(super) struct Write<'a> {
+    fills: &'a Fills,
+    name: Name,
+    is_deleted: bool,
+}
+
+impl Write<'_> {
+    pub(super) fn deleted(&mut self) {
+        self.is_deleted = true;
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.name.1
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        let is_deleted = self.is_deleted;
+        self.fills.change(&self.name, |key| {
+            key.writes -= 1;
+            key.version += 1;
+            key.is_dirty |= !is_deleted || key.fills > 0;
+        });
+    }
+}
+
+/// Forgets everything when it is dropped: after a write of a whole collection or store.
+#[derive(Debug)]
+pub(super) struct ForgetAll<'a>(pub(super) &'a Fills);
+
+impl Drop for ForgetAll<'_> {
+    fn drop(&mut self) {
+        self.0.forget_all();
+    }
+}
