@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    Cached, Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight, Stats,
-    Timeout, Traced, TtlClamp,
+    Cached, Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight,
+    Stats, Timeout, Traced, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 

@@ -1,5 +1,6 @@
 //! The wrappers: each keeps the contract with neutral options, and does what it is for.
 
+mod cached;
 mod compressed;
 mod fallback;
 mod limit_size;

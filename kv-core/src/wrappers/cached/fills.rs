@@ -153,9 +153,8 @@ impl Fill<'_> {
     pub(super) fn may_put(&mut self) -> bool {
         let keys = self.fills.lock();
         let key = keys.get(&self.name);
-        self.is_putting =
-            key.is_some_and(|key| !key.is_bypassed() && key.version == self.version)
-                && self.epoch == self.fills.epoch();
+        self.is_putting = key.is_some_and(|key| !key.is_bypassed() && key.version == self.version)
+            && self.epoch == self.fills.epoch();
         self.is_putting
     }
 

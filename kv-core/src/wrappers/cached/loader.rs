@@ -77,7 +77,9 @@ impl<S: Store, L: Store> Loader<S, L> {
             self.negative_ttl
         };
         // A time too long for a timestamp ends with the entry.
-        let longest = now.plus_ttl(ttl.min(Duration::from_secs(365 * 24 * 3600))).ok()?;
+        let longest = now
+            .plus_ttl(ttl.min(Duration::from_secs(365 * 24 * 3600)))
+            .ok()?;
         let until = match entry.and_then(|entry| entry.expires_at) {
             Some(end) => longest.min(end),
             None => longest,

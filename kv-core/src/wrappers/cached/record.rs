@@ -110,7 +110,19 @@ impl Record {
         }
         let text = record.slice(HEADER..end_of_text);
         let time = |number: u64| Timestamp::from_micros(number.cast_signed());
-        let [epoch, from, until, kind, has_created, created, has_end, end, a, b, c] = numbers;
+        let [
+            epoch,
+            from,
+            until,
+            kind,
+            has_created,
+            created,
+            has_end,
+            end,
+            a,
+            b,
+            c,
+        ] = numbers;
         let (value, revision) = match kind {
             kind::ABSENT => (None, None),
             kind::NO_REVISION => (Some(text), None),
