@@ -136,7 +136,9 @@ impl Store for RedisStore {
         let request = link.request(&name, command);
         let answer = link.call(&request, Repeat::Read, link.deadline()).await;
         let held = answer.and_then(record::bytes);
-        record::live(held.map_err(|failure| failure.error)?, self.clock().now())
+        record::live(held.map_err(|failure| failure.error)?, || {
+            self.clock().now()
+        })
     }
 
     async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
@@ -165,7 +167,7 @@ impl Store for RedisStore {
     async fn take(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         names::check(collection, key)?;
         match bulk::remove(&self.config, &name::record(collection, key)).await? {
-            Went::Record(held) => record::live(held, self.clock().now()),
+            Went::Record(held) => record::live(held, || self.clock().now()),
             Went::Other(error) => Err(error),
         }
     }
