@@ -164,6 +164,9 @@ pub enum DecryptKind {
     /// The record is plaintext.
     #[error("it is not encrypted")]
     NotEncrypted,
+    /// The record is in a format that does not bind it to its name, which was not allowed.
+    #[error("it is not bound to its name")]
+    Unbound,
     /// The record's format is newer than this program.
     #[error("its format version is not supported")]
     UnsupportedVersion,

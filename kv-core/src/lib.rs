@@ -13,6 +13,7 @@ pub mod name;
 mod page;
 mod store;
 mod value;
+mod watch;
 pub mod wrappers;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
@@ -23,3 +24,4 @@ pub use ext::StoreExt;
 pub use page::{CollectionPage, Cursor, KeyPage, KeyQuery};
 pub use store::{PutMode, Store, StoreInfo};
 pub use value::Value;
+pub use watch::{Change, Watch};

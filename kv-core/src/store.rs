@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, Result, Revision, name};
+use crate::{
+    Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, Result, Revision, Watch, name,
+};
 
 /// A key-value store: JSON objects with an expiry, grouped in collections.
 ///
@@ -199,6 +201,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Waits until everything that was acknowledged is as durable as the store can make it.
     async fn flush(&self) -> Result<()>;
 
+    /// Tells which entries change, by whatever program, in the collections that begin with
+    /// `prefix`; in all of them when it is empty.
+    ///
+    /// The watch begins when the stream is first polled: its first item is
+    /// [`Change::Watching`](crate::Change::Watching) once changes are told. A change is told after it was made, as a
+    /// rule within milliseconds, at least once, and in any order with those of other keys. Where
+    /// the connection to the service is lost, [`Change::Lost`](crate::Change::Lost) says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when the store cannot tell; that is the default.
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        let _ = prefix;
+        Err(Error::Unsupported {
+            what: "watching for changes",
+        })
+    }
+
     /// Returns the clock that decides which entries are live.
     fn clock(&self) -> &dyn Clock;
 
@@ -364,6 +384,10 @@ macro_rules! forward {
 
             async fn flush(&self) -> Result<()> {
                 (**self).flush().await
+            }
+
+            fn watch(&self, prefix: &str) -> Result<Watch> {
+                (**self).watch(prefix)
             }
 
             fn clock(&self) -> &dyn Clock {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, ManualClock, PutMode, Result, Revision,
-    Store, StoreInfo,
+    Store, StoreInfo, Watch,
 };
 use tokio::sync::watch;
 
@@ -195,6 +195,11 @@ impl Store for Probe {
 
     async fn flush(&self) -> Result<()> {
         probe!(self.flush())
+    }
+
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        self.note("watch");
+        self.store.watch(prefix)
     }
 
     fn clock(&self) -> &dyn Clock {

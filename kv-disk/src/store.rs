@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
-    StoreInfo, name,
+    StoreInfo, Watch, name,
 };
 use tokio::sync::oneshot;
 
@@ -375,6 +375,12 @@ impl Store for DiskStore {
             return Ok(());
         }
         self.alone(Database::flush).await
+    }
+
+    fn watch(&self, _: &str) -> Result<Watch> {
+        Err(Error::Unsupported {
+            what: "watching for changes",
+        })
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
-    StoreInfo, name,
+    StoreInfo, Watch, name,
 };
 use tokio::time::Instant;
 
@@ -250,6 +250,12 @@ impl Store for DynamoDbStore {
 
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn watch(&self, _: &str) -> Result<Watch> {
+        Err(Error::Unsupported {
+            what: "watching for changes",
+        })
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -1,4 +1,10 @@
-//! Will be the encryption wrapper of the kv store family: `FernetStore`, which encrypts the values
-//! of any [`Store`], binds each to its name, and rotates keys on a live store. It holds no code yet.
-//!
-//! [`Store`]: https://docs.rs/kv-core
+#![doc = include_str!("../README.md")]
+
+mod key;
+mod rotate;
+mod seal;
+mod store;
+
+pub use key::{FernetKey, KeyError, KeyRing};
+pub use rotate::{Failure, Rotation};
+pub use store::{FernetStore, Format};

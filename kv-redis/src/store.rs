@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
-    StoreInfo, name as names,
+    StoreInfo, Watch, name as names,
 };
 
 use crate::builder::{Config, Target};
@@ -222,6 +222,12 @@ impl Store for RedisStore {
 
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn watch(&self, _: &str) -> Result<Watch> {
+        Err(Error::Unsupported {
+            what: "watching for changes",
+        })
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -9,6 +9,7 @@ use kv_core::{Entry, KeyQuery, PutMode, Store, StoreExt, Value};
 use kv_dynamodb::DynamoDbStore;
 use kv_dynamodb::aws_config::{BehaviorVersion, SdkConfig};
 use kv_dynamodb::aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use kv_encryption::{FernetKey, FernetStore, Format, KeyRing};
 use kv_redis::RedisStore;
 use kv_tests::services::{dynamodb, redis};
 use serde_json::json;
@@ -16,6 +17,8 @@ use tokio::task;
 
 /// The lifetime of an entry that outlives the test, in seconds.
 const HOUR: f64 = 3600.0;
+
+const FERNET_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// How long an operation may take on a machine that runs many tests at once.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,6 +77,22 @@ impl Shared {
         Self {
             store: Arc::new(store),
             python: vec!["redis".to_owned(), url.to_owned()],
+        }
+    }
+
+    /// The same with all values encrypted, in a database of its own.
+    async fn encrypted_redis() -> Self {
+        let url = format!("{}/1", redis().await);
+        let store = RedisStore::builder(url.clone())
+            .response_timeout(PATIENCE)
+            .operation_timeout(PATIENCE)
+            .build()
+            .unwrap();
+        let keys = KeyRing::new(FernetKey::from_base64(FERNET_KEY).unwrap());
+        let store = FernetStore::new(store, keys).with_format(Format::PythonCompatible);
+        Self {
+            store: Arc::new(store),
+            python: vec!["redis".to_owned(), url, format!("fernet:{FERNET_KEY}")],
         }
     }
 
@@ -313,6 +332,16 @@ async fn python_works_on_what_rust_wrote_to_redis() {
 #[tokio::test]
 async fn python_works_on_what_rust_wrote_to_dynamodb() {
     python_works_on_what_rust_wrote(Shared::dynamodb("from-rust").await, false).await;
+}
+
+#[tokio::test]
+async fn rust_works_on_what_python_encrypted() {
+    rust_works_on_what_python_wrote(Shared::encrypted_redis().await).await;
+}
+
+#[tokio::test]
+async fn python_works_on_what_rust_encrypted() {
+    python_works_on_what_rust_wrote(Shared::encrypted_redis().await, true).await;
 }
 
 #[tokio::test]

@@ -7,13 +7,11 @@
 //! Run with: cargo bench -p kv-bench --bench redis
 
 use std::hint::black_box;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use kv_bench::{Figure, Goal, compare_rates, value};
+use kv_bench::{Figure, Goal, Python, compare_rates, value};
 use kv_core::{Entry, PutMode, Store, Value};
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
@@ -86,7 +84,9 @@ fn main() {
             |_| rate(&runtime, tasks, CALLS, || get_many_theirs(theirs.clone())),
         );
     }
-    let mut python = Python::start(&server);
+    let (entries, tasks) = (ENTRIES.to_string(), PYTHON_TASKS.to_string());
+    let arguments = [&server.url(), COLLECTION, &entries, &tasks];
+    let mut python = Python::start("redis_gets.py", &arguments);
     let figure = Figure {
         name: "redis: get",
         against: "py-key-value: get",
@@ -102,50 +102,8 @@ fn main() {
                 get_ours(Arc::clone(&ours), each)
             })
         },
-        |_| python.rate(2000),
+        |_| python.rate("2000"),
     );
-}
-
-/// The RedisStore of py-key-value in a process of its own.
-struct Python {
-    process: Child,
-    orders: ChildStdin,
-    rates: BufReader<ChildStdout>,
-}
-
-impl Python {
-    fn start(server: &RedisServer) -> Self {
-        let script = kv_tests::workspace().join("dev/bench/python/redis_gets.py");
-        let mut process = Command::new(kv_tests::kv_python())
-            .arg(script)
-            .args([server.url(), COLLECTION.to_owned()])
-            .args([ENTRIES.to_string(), PYTHON_TASKS.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python starts");
-        Self {
-            orders: process.stdin.take().expect("it is piped"),
-            rates: BufReader::new(process.stdout.take().expect("it is piped")),
-            process,
-        }
-    }
-
-    /// Has it read so many entries, and returns how many it did a second.
-    fn rate(&mut self, reads: usize) -> f64 {
-        writeln!(self.orders, "{reads}").expect("Python reads");
-        let mut rate = String::new();
-        self.rates.read_line(&mut rate).expect("Python answers");
-        rate.trim().parse().expect("Python answers with a rate")
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        // Fails only when it has ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 async fn connect(server: &RedisServer) -> MultiplexedConnection {

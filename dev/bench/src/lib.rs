@@ -4,6 +4,8 @@
 //! two take turns in short rounds, so that both see the same machine, and the ratio is the median
 //! of the rounds' own ratios.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -108,6 +110,59 @@ pub fn time(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
+}
+
+/// A script of `dev/bench/python` in a process of its own. It does what a line tells it, and answers
+/// with how often it did it a second.
+#[derive(Debug)]
+pub struct Python {
+    process: Child,
+    orders: ChildStdin,
+    rates: BufReader<ChildStdout>,
+}
+
+impl Python {
+    /// Starts a script.
+    ///
+    /// # Panics
+    ///
+    /// When Python or its libraries are not there: `dev/test` installs them.
+    #[must_use]
+    pub fn start(script: &str, arguments: &[&str]) -> Self {
+        let folder = kv_tests::workspace().join("dev/bench/python");
+        let mut process = Command::new(kv_tests::kv_python())
+            .arg(folder.join(script))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        Self {
+            orders: process.stdin.take().expect("it is piped"),
+            rates: BufReader::new(process.stdout.take().expect("it is piped")),
+            process,
+        }
+    }
+
+    /// Has it do what `order` says, and returns how often it did it a second.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer with a rate.
+    pub fn rate(&mut self, order: &str) -> f64 {
+        writeln!(self.orders, "{order}").expect("Python reads");
+        let mut rate = String::new();
+        self.rates.read_line(&mut rate).expect("Python answers");
+        rate.trim().parse().expect("Python answers with a rate")
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        // Fails only when it has ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

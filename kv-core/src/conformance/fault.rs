@@ -4,10 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::wrappers::Operation;
 use crate::wrappers::forward::forward;
-use crate::{CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store};
+use crate::{
+    Change, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
+    Watch,
+};
 
 /// Counts the calls of a store, and lets those fail that a test chooses.
 ///
@@ -41,6 +46,8 @@ pub struct FaultStore<S> {
 struct State {
     calls: Vec<Operation>,
     faults: Vec<Fault>,
+    /// Those who watch; `None` when nobody can.
+    watchers: Option<Vec<UnboundedSender<Change>>>,
 }
 
 impl<S> FaultStore<S> {
@@ -55,6 +62,20 @@ impl<S> FaultStore<S> {
     /// Adds a fault. Where several concern one call all of them act: first those that wait.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push(fault);
+    }
+
+    /// Lets the store be watched, for changes that a test makes up: see [`tell`](Self::tell).
+    #[must_use]
+    pub fn watchable(self) -> Self {
+        self.state().watchers.get_or_insert_default();
+        self
+    }
+
+    /// Tells `change` to those who watch now.
+    pub fn tell(&self, change: &Change) {
+        let mut state = self.state();
+        let watchers = state.watchers.iter_mut().flatten();
+        watchers.for_each(|watcher| drop(watcher.send(change.clone())));
     }
 
     /// Removes all faults. Calls that are held stay so.
@@ -131,6 +152,28 @@ impl<S> FaultStore<S> {
 #[async_trait]
 impl<S: Store> Store for FaultStore<S> {
     forward!(clock, info);
+
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        let (sender, receiver) = unbounded_channel();
+        let mut state = self.state();
+        let watchers = state.watchers.as_mut().ok_or(Error::Unsupported {
+            what: "watching for changes",
+        })?;
+        watchers.push(sender);
+        let prefix = prefix.to_owned();
+        let told = stream::unfold(receiver, |mut receiver| async {
+            Some((receiver.recv().await?, receiver))
+        });
+        let told = told.filter(move |change| {
+            let is_inside = match change {
+                Change::Entry { collection, .. } => collection.starts_with(&prefix),
+                Change::Watching | Change::Lost => true,
+            };
+            std::future::ready(is_inside)
+        });
+        let begun = stream::once(std::future::ready(Change::Watching));
+        Ok(begun.chain(told).boxed())
+    }
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let work = self.inner.get(collection, key);
@@ -385,6 +428,7 @@ impl<S: Store> Store for WithoutBulk<S> {
         clear,
         destroy,
         flush,
+        watch,
         clock,
         info
     );

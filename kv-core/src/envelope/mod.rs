@@ -107,8 +107,22 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
         reason: "it gave no bytes to mark the write with".to_owned(),
         source: Some(Arc::new(source)),
     })?;
-    let revision = u128::from_le_bytes(revision);
+    write(collection, key, entry, Some(u128::from_le_bytes(revision)))
+}
 
+/// Writes a record without the member `revision`: the same arguments make the same bytes.
+///
+/// For what is put inside something else, such as a ciphertext. A backend stores what [`encode`]
+/// writes.
+///
+/// # Errors
+///
+/// [`Error::Encode`] does not happen for names that are text.
+pub fn encode_unmarked(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
+    write(collection, key, entry, None)
+}
+
+fn write(collection: &str, key: &str, entry: &Entry, revision: Option<u128>) -> Result<Bytes> {
     // Room for the punctuation, the dates and names without escapes.
     let capacity = 224 + collection.len() + key.len() + entry.value.len();
     let mut record = Vec::with_capacity(capacity);
@@ -118,10 +132,28 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
     push_date(&mut record, r#","expires_at":"#, entry.expires_at);
     record.extend_from_slice(br#","key":"#);
     push_string(&mut record, key)?;
-    record.extend_from_slice(format!(r#","revision":"{revision:032x}","value":"#).as_bytes());
+    if let Some(revision) = revision {
+        record.extend_from_slice(format!(r#","revision":"{revision:032x}""#).as_bytes());
+    }
+    record.extend_from_slice(br#","value":"#);
     record.extend_from_slice(entry.value.as_bytes());
     record.extend_from_slice(br#","version":1}"#);
     Ok(record.into())
+}
+
+/// Reads the text of one value as [`decode`] reads the member `value`, and shares its bytes.
+///
+/// # Errors
+///
+/// [`Error::Corrupted`] when the text is not one JSON object in UTF-8, or nested deeper than 127
+/// levels.
+pub fn decode_value(text: &Bytes) -> Result<Value> {
+    let read = |bytes: &Bytes| {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
+        let span = scan::value(text)?;
+        value(bytes, text, Some(span))
+    };
+    read(text).map_err(corrupted)
 }
 
 /// Reads a record, whichever language wrote it.
@@ -141,10 +173,14 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
 /// or no object, when a date is not a string or has no offset, or when a member is nested deeper
 /// than 127 levels, which makes 128 with the record around it.
 pub fn decode(record: Bytes) -> Result<Envelope> {
-    read(record).map_err(|reason| Error::Corrupted {
+    read(record).map_err(corrupted)
+}
+
+const fn corrupted(reason: &'static str) -> Error {
+    Error::Corrupted {
         reason,
         source: None,
-    })
+    }
 }
 
 /// Reads a record, or says what is wrong with it.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     Clock, CollectionPage, Cursor, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision,
-    Store, StoreInfo,
+    Store, StoreInfo, Watch,
 };
 
 /// What begins a cursor of the primary store, and one of the fallback.
@@ -264,6 +264,13 @@ impl<P: Store, F: Store> Store for Fallback<P, F> {
         }
         let (primary, fallback) = (self.primary.flush().await, self.fallback.flush().await);
         primary.and(fallback)
+    }
+
+    /// Neither store knows which of them a read comes from.
+    fn watch(&self, _: &str) -> Result<Watch> {
+        Err(Error::Unsupported {
+            what: "watching two stores for changes",
+        })
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -58,6 +58,11 @@ macro_rules! forward {
     (@clear) => { forward!(@async clear<'c>(collection: &'c str) -> u64); };
     (@destroy) => { forward!(@async destroy<>() -> ()); };
     (@flush) => { forward!(@async flush<>() -> ()); };
+    (@watch) => {
+        fn watch(&self, prefix: &str) -> $crate::Result<$crate::Watch> {
+            self.inner.watch(prefix)
+        }
+    };
     (@clock) => {
         fn clock(&self) -> &dyn $crate::Clock {
             self.inner.clock()

@@ -78,6 +78,7 @@ impl<S: Store> Store for LimitSize<S> {
         clear,
         destroy,
         flush,
+        watch,
         clock
     );
 

@@ -10,6 +10,7 @@ mod prefix;
 mod prefix_collections;
 mod prefix_keys;
 mod read_only;
+mod rename;
 mod retry;
 mod single_flight;
 mod stats;

@@ -54,18 +54,25 @@ impl Prefix {
 
     /// Returns the names of those stored names that are inside the prefix.
     pub(super) fn strip_all(&self, stored: &[String]) -> Vec<String> {
-        stored
-            .iter()
-            .filter_map(|stored| stored.strip_prefix(&self.text))
-            .filter(|name| (self.check)(name).is_ok())
-            .map(str::to_owned)
-            .collect()
+        stored.iter().filter_map(|name| self.strip(name)).collect()
+    }
+
+    /// Returns the name of a stored name; `None` for one outside the prefix.
+    pub(super) fn strip(&self, stored: &str) -> Option<String> {
+        let name = stored.strip_prefix(&self.text)?;
+        (self.check)(name).ok()?;
+        Some(name.to_owned())
     }
 
     /// Narrows a query to the prefix.
     pub(super) fn query(&self, query: KeyQuery) -> KeyQuery {
-        let prefix = format!("{}{}", self.text, query.prefix);
+        let prefix = self.begin(&query.prefix);
         query.with_prefix(prefix)
+    }
+
+    /// Returns how the stored names of those names begin that begin with `name`.
+    pub(super) fn begin(&self, name: &str) -> String {
+        format!("{}{name}", self.text)
     }
 }
 

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 
 use super::forward::forward;
 use super::prefix::Prefix;
-use crate::{CollectionPage, Entry, KeyPage, KeyQuery, PutMode, Result, Revision, Store, name};
+use super::rename::inside;
+use crate::{
+    CollectionPage, Entry, KeyPage, KeyQuery, PutMode, Result, Revision, Store, Watch, name,
+};
 
 #[cfg(doc)]
 use crate::Error;
@@ -142,5 +145,13 @@ impl<S: Store> Store for PrefixCollections<S> {
         let mut removed = 0;
         let destroyed = self.destroy_counting(&mut removed).await;
         destroyed.map_err(|error| error.of_the_whole(removed > 0, self.info().name))
+    }
+
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        let changes = self.inner.watch(&self.prefix.begin(prefix))?;
+        let names = self.prefix.clone();
+        Ok(inside(changes, move |collection, key| {
+            Some((names.strip(&collection)?, key))
+        }))
     }
 }

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use super::forward::forward;
 use super::prefix::Prefix;
+use super::rename::inside;
 use crate::{
-    CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store, name,
+    CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store, Watch, name,
 };
 
 /// How many keys to ask for when only their existence matters. Not one: a backend that scans would
@@ -197,6 +198,14 @@ impl<S: Store> Store for PrefixKeys<S> {
         let mut removed = 0;
         let destroyed = self.destroy_counting(&mut removed).await;
         destroyed.map_err(|error| error.of_the_whole(removed > 0, self.info().name))
+    }
+
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        let names = self.prefix.clone();
+        let changes = self.inner.watch(prefix)?;
+        Ok(inside(changes, move |collection, key| {
+            Some((collection, names.strip(&key)?))
+        }))
     }
 }
 

@@ -47,6 +47,7 @@ impl<S: Store> Store for ReadOnly<S> {
         keys,
         collections,
         flush,
+        watch,
         clock,
         info
     );

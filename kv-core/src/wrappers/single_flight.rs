@@ -78,6 +78,7 @@ impl<S: Store> Store for SingleFlight<S> {
         collections,
         cull,
         flush,
+        watch,
         clock,
         info
     );

@@ -127,7 +127,7 @@ impl<S: Store> Traced<S> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for Traced<S> {
-    forward!(clock, info);
+    forward!(watch, clock, info);
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let call = async { self.inner.get(collection, key).await };

@@ -100,6 +100,7 @@ impl<S: Store> Store for TtlClamp<S> {
         clear,
         destroy,
         flush,
+        watch,
         clock,
         info
     );

@@ -237,10 +237,11 @@ async fn a_value_of_the_largest_size_passes_and_one_byte_more_is_too_large() {
     assert_eq!(store.calls(), [""; 0]);
 }
 
-/// A gibibyte in a few kilobytes: `max` and no more of it is decompressed.
+/// A gibibyte in a megabyte, with an end that is not gzip: whoever reads that far gets another error.
 #[tokio::test]
 async fn a_bomb_is_corrupted_and_is_not_decompressed_beyond_the_limit() {
-    let bomb = gzip(&vec![b' '; 1 << 20]).repeat(1024);
+    let mut bomb = gzip(&vec![b' '; 1 << 20]).repeat(1024);
+    bomb.extend_from_slice(b"rest");
     for max in [10, 100_000, MEBIBYTE] {
         let (store, compressed) = compressed();
         put_text(&store, "k", &record(&bomb)).await;
@@ -339,7 +340,7 @@ async fn work_on_large_values_is_done_by_another_thread() {
         let entry = Entry::new(value(text(length)));
         compressed.put("c", "k", entry, PutMode::Overwrite)
     };
-    assert!(put(60_000).now_or_never().is_some());
+    assert!(put(30_000).now_or_never().is_some());
     assert!(compressed.get("c", "k").now_or_never().is_some());
     store.calls();
     // A dropped write writes nothing, though its value may still be compressed.

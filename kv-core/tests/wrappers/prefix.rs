@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
-use kv_core::{Cursor, Error, KeyQuery, PutMode, Store, StoreExt};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use kv_core::conformance::FaultStore;
+use kv_core::{Change, Cursor, Error, KeyQuery, PutMode, Store, StoreExt};
 
 use super::{entry, number, put};
 use crate::probe::{After, Probe};
@@ -236,4 +237,43 @@ async fn revisions_pass_through_untouched() {
         .unwrap();
     let stored = store.get("p__c", "k").await.unwrap().unwrap();
     assert_eq!(stored.revision, Some(revision));
+}
+
+#[tokio::test]
+async fn a_watch_tells_the_changes_inside_the_prefix_by_their_names_there() {
+    let store = FaultStore::new(Probe::new()).watchable();
+    let prefixed = store.clone().prefixed("p").unwrap();
+    let prefixed = prefixed.prefixed_keys("k").unwrap();
+    let mut watch = prefixed.watch("").unwrap();
+    for (collection, key) in [
+        ("c", "k__1"),
+        ("p__c", "1"),
+        ("p__", "k__1"),
+        ("p__c", "k__2"),
+    ] {
+        store.tell(&changed(collection, key));
+    }
+    store.tell(&Change::Lost);
+    let told = [Change::Watching, changed("c", "2"), Change::Lost];
+    for change in told {
+        assert_eq!(watch.next().await, Some(change));
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_collections_that_begin_alike_asks_for_their_stored_names() {
+    let store = FaultStore::new(Probe::new()).watchable();
+    let mut watch = store.clone().prefixed("p").unwrap().watch("us").unwrap();
+    for collection in ["users", "p__notes", "p__users"] {
+        store.tell(&changed(collection, "k"));
+    }
+    assert_eq!(watch.next().await, Some(Change::Watching));
+    assert_eq!(watch.next().await, Some(changed("users", "k")));
+}
+
+fn changed(collection: &str, key: &str) -> Change {
+    Change::Entry {
+        collection: collection.to_owned(),
+        key: key.to_owned(),
+    }
 }

@@ -24,7 +24,7 @@ const DEFAULT_LEVEL: u32 = 1;
 
 /// How many bytes are worked on where the caller runs: about 0.2 ms. More goes to a thread of the
 /// runtime's blocking pool.
-const MAX_INLINE_BYTES: u64 = 64 << 10;
+const MAX_INLINE_BYTES: u64 = 32 << 10;
 
 /// Stores values compressed with gzip, in the record that the `CompressionWrapper` of Python's
 /// py-key-value writes and reads:
@@ -39,11 +39,13 @@ const MAX_INLINE_BYTES: u64 = 64 << 10;
 /// of [`info`](Store::info): a value up to that size can be stored, a longer one if it compresses
 /// well. The size of JSON text typically falls to a third.
 ///
+/// It needs the feature `compression` of the crate.
+///
 /// Nothing is compressed twice: a value that is such a record already is stored as it is, and read
 /// decompressed. A value that only looks like one, as it has a member `__compressed_data__`, is
 /// always compressed and reads as it was written.
 ///
-/// Work on more than 64 KiB is done by a thread of tokio's blocking pool, so that other tasks go on.
+/// Work on more than 32 KiB is done by a thread of tokio's blocking pool, so that other tasks go on.
 /// Outside a tokio runtime it is done in place.
 ///
 /// # Errors
@@ -134,12 +136,11 @@ impl<S: Store> Compressed<S> {
         if size > limit {
             return Err(Error::TooLarge { limit, size });
         }
-        // The value inside a record may be as large as the limit allows.
         let stored = if size > MAX_INLINE_BYTES || record::is_record(value) {
             let value = value.clone();
             self.aside(move || options.pack(value)).await??
         } else {
-            options.pack(value.clone())?
+            options.pack_plain(value.clone())?
         };
         Ok(Entry {
             value: stored,
@@ -151,10 +152,8 @@ impl<S: Store> Compressed<S> {
     async fn unpack(&self, stored: Entry) -> Result<(Entry, bool)> {
         let max = self.options.max_value_bytes;
         let inline = max.min(MAX_INLINE_BYTES);
+        // Even to look for the record in a large value takes long.
         let is_large = stored.value.len() as u64 > MAX_INLINE_BYTES;
-        if is_large && !record::is_record(&stored.value) {
-            return Ok((stored, false));
-        }
         let mut unpacked = Unpacked::TooLarge;
         if !is_large {
             unpacked = record::unpack(&stored.value, inline)?;
@@ -199,20 +198,25 @@ impl<S: Store> Compressed<S> {
 }
 
 impl Options {
-    /// Returns what is stored for `value`.
+    /// Returns what is stored for `value`. Takes as long as the largest value does, as it may be a
+    /// record of such a one.
     fn pack(self, value: Value) -> Result<Value> {
-        let looks_packed = match record::unpack(&value, self.max_value_bytes) {
-            Ok(Unpacked::Plain) => false,
-            Ok(Unpacked::Value(_)) => return Ok(value),
+        match record::unpack(&value, self.max_value_bytes) {
+            Ok(Unpacked::Plain) => self.pack_plain(value),
+            Ok(Unpacked::Value(_)) => Ok(value),
             // Stored as it is, it could not be read back.
-            Ok(Unpacked::TooLarge) | Err(_) => true,
-        };
-        if !looks_packed && (value.len() as u64) < self.min_size {
+            Ok(Unpacked::TooLarge) | Err(_) => record::pack(&value, self.level),
+        }
+    }
+
+    /// Returns what is stored for `value`, which does not look like a record.
+    fn pack_plain(self, value: Value) -> Result<Value> {
+        if (value.len() as u64) < self.min_size {
             return Ok(value);
         }
         let packed = record::pack(&value, self.level)?;
-        let is_worth_it = looks_packed || packed.len() < value.len();
-        Ok(if is_worth_it { packed } else { value })
+        let is_shorter = packed.len() < value.len();
+        Ok(if is_shorter { packed } else { value })
     }
 }
 
@@ -228,6 +232,7 @@ impl<S: Store> Store for Compressed<S> {
         clear,
         destroy,
         flush,
+        watch,
         clock
     );
 

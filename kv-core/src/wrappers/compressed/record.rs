@@ -62,10 +62,10 @@ pub(super) fn unpack(value: &Value, max: u64) -> Result<Unpacked> {
         return Ok(Unpacked::Plain);
     };
     let data = unescape(data).ok_or_else(|| corrupted("its compressed data is no string"))?;
-    let compressed = STANDARD.decode(&*data).map_err(|error| Error::Corrupted {
-        reason: "its compressed data is not base64",
-        source: source(error),
-    })?;
+    // Without the source, which quotes a byte of the value.
+    let compressed = STANDARD
+        .decode(&*data)
+        .map_err(|_| corrupted("its compressed data is not base64"))?;
     let mut text = Vec::new();
     let decoder = MultiGzDecoder::new(&*compressed);
     let read = decoder.take(max.saturating_add(1)).read_to_end(&mut text);

@@ -169,7 +169,7 @@ impl<S: Store> Retry<S> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for Retry<S> {
-    forward!(clock, info);
+    forward!(watch, clock, info);
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         self.read(|| self.inner.get(collection, key)).await

@@ -159,7 +159,7 @@ impl Drop for Call<'_> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for Stats<S> {
-    forward!(clock, info);
+    forward!(watch, clock, info);
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let call = self.begin(Operation::Get, collection);

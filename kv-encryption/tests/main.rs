@@ -1,0 +1,10 @@
+//! The tests of kv-encryption.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod conformance;
+mod killed;
+mod rotate;
+mod support;
+mod tamper;
+mod vectors;

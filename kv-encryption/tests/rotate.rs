@@ -1,0 +1,190 @@
+//! Keys are changed while the store is in use.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kv_core::{DecryptKind, Entry, Error, PutMode, Store, StoreExt};
+use kv_encryption::{FernetStore, Format, KeyRing};
+use kv_memory::MemoryStore;
+use serde_json::json;
+
+use crate::support::{NEW, OLD, get, key, put, put_entry, ring, stored, stores, value};
+
+fn both() -> KeyRing {
+    KeyRing::new(key(NEW)).with_retired(key(OLD))
+}
+
+#[tokio::test]
+async fn everything_is_readable_under_the_new_key_alone() {
+    let (old, inside) = stores();
+    for n in 0..250 {
+        put(
+            &old,
+            &format!("c{}", n % 3),
+            &n.to_string(),
+            &format!(r#"{{"n":{n}}}"#),
+        )
+        .await;
+    }
+    let mut seen = Vec::new();
+    let store = FernetStore::new(inside.clone(), both());
+    let rotation = store.rotate(|step| seen.push(step.seen())).await.unwrap();
+    assert_eq!(
+        (rotation.rotated, rotation.current, rotation.failed),
+        (250, 0, 0)
+    );
+    assert!(seen.is_sorted() && seen.last() == Some(&250), "{seen:?}");
+    let new = FernetStore::new(inside, ring(NEW));
+    for n in 0..250 {
+        let read = get(&new, &format!("c{}", n % 3), &n.to_string())
+            .await
+            .unwrap();
+        assert_eq!(read, format!(r#"{{"n":{n}}}"#));
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_is_passed_over() {
+    let (old, inside) = stores();
+    put(&old, "c", "k", "{}").await;
+    let store = FernetStore::new(inside.clone(), both());
+    store.rotate(|_| {}).await.unwrap();
+    let once = stored(&inside, "c", "k").await;
+    let again = store.rotate(|_| {}).await.unwrap();
+    assert_eq!((again.rotated, again.current), (0, 1));
+    assert_eq!(stored(&inside, "c", "k").await, once);
+}
+
+#[tokio::test]
+async fn times_and_format_of_each_entry_stay() {
+    let (old, inside) = stores();
+    let end = inside
+        .clock()
+        .now()
+        .plus_ttl(Duration::from_secs(60))
+        .unwrap();
+    let entry = Entry::new(value("{}")).with_expires_at(end);
+    put_entry(&old, "c", "bound", entry.clone()).await;
+    let python = old.clone().with_format(Format::PythonCompatible);
+    put_entry(&python, "c", "unbound", entry).await;
+    let before = [
+        stored(&inside, "c", "bound").await,
+        stored(&inside, "c", "unbound").await,
+    ];
+    let store = FernetStore::new(inside.clone(), both()).allow_unbound();
+    assert_eq!(store.rotate(|_| {}).await.unwrap().rotated, 2);
+    for (name, before, version) in [("bound", &before[0], 2), ("unbound", &before[1], 1)] {
+        let after = stored(&inside, "c", name).await;
+        assert_eq!(
+            (after.created_at, after.expires_at),
+            (before.created_at, before.expires_at)
+        );
+        let sealed: serde_json::Value = after.value.decode().unwrap();
+        assert_eq!(sealed["__encryption_version__"], version);
+    }
+    let new = FernetStore::new(inside, ring(NEW)).allow_unbound();
+    assert_eq!(get(&new, "c", "unbound").await.unwrap(), "{}");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_reported_and_the_others_go_on() {
+    let (old, inside) = stores();
+    for name in ["a", "b", "c"] {
+        put(&old, "c", name, "{}").await;
+    }
+    put(&inside, "c", "planted", "{}").await;
+    let moved = stored(&inside, "c", "a").await;
+    put_entry(&inside, "c", "moved", moved).await;
+    let rotation = FernetStore::new(inside.clone(), both())
+        .rotate(|_| {})
+        .await
+        .unwrap();
+    assert_eq!((rotation.rotated, rotation.failed), (3, 2));
+    let mut failures: Vec<_> = rotation
+        .failures
+        .iter()
+        .map(|f| (f.key.as_str(), &f.error))
+        .collect();
+    failures.sort_by_key(|(key, _)| *key);
+    assert!(matches!(
+        failures[..],
+        [
+            ("moved", Error::Decrypt(DecryptKind::Moved)),
+            ("planted", Error::Decrypt(DecryptKind::NotEncrypted)),
+        ]
+    ));
+    assert!(!format!("{rotation:?}").contains("planted"));
+}
+
+#[tokio::test]
+async fn plaintext_is_encrypted_where_it_is_allowed() {
+    let inside = MemoryStore::new();
+    put(&inside, "c", "k", r#"{"n":1}"#).await;
+    let store = FernetStore::new(inside.clone(), ring(NEW));
+    let rotation = store
+        .clone()
+        .allow_plaintext()
+        .rotate(|_| {})
+        .await
+        .unwrap();
+    assert_eq!(rotation.rotated, 1);
+    assert_eq!(get(&store, "c", "k").await.unwrap(), r#"{"n":1}"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_meanwhile_is_lost() {
+    let (old, inside) = stores();
+    for n in 0..50 {
+        put(&old, "c", &n.to_string(), r#"{"value":0}"#).await;
+    }
+    // Everybody has the new key, and some still write with the old one.
+    let writer = FernetStore::new(
+        inside.clone(),
+        KeyRing::new(key(OLD)).with_retired(key(NEW)),
+    );
+    let store = FernetStore::new(inside, both());
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    let counting = tokio::spawn({
+        let stop = std::sync::Arc::clone(&stop);
+        async move {
+            let mut counts = [0_i64; 50];
+            let mut n = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let field = writer.increment("c", &(n % 50).to_string(), 1, None).await;
+                counts[n % 50] = field.unwrap();
+                n += 1;
+                tokio::task::yield_now().await;
+            }
+            counts
+        }
+    });
+    for _ in 0..20 {
+        store.rotate(|_| {}).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for (n, count) in counting.await.unwrap().into_iter().enumerate() {
+        let read = store
+            .get_value::<serde_json::Value>("c", &n.to_string())
+            .await;
+        assert_eq!(read.unwrap().unwrap(), json!({ "value": count }));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_goes_meanwhile_is_no_failure() {
+    let (old, inside) = stores();
+    put(&old, "c", "k", "{}").await;
+    let entry = inside.get("c", "k").await.unwrap().unwrap();
+    inside.delete("c", "k").await.unwrap();
+    let update = PutMode::Update(entry.revision.clone().unwrap());
+    assert!(matches!(
+        inside.put("c", "k", entry, update).await,
+        Err(Error::Conflict)
+    ));
+    let rotation = FernetStore::new(inside, both())
+        .rotate(|_| {})
+        .await
+        .unwrap();
+    assert_eq!(rotation.seen(), 0);
+}
