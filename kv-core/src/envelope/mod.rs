@@ -107,10 +107,13 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
         reason: "it gave no bytes to mark the write with".to_owned(),
         source: Some(Arc::new(source)),
     })?;
-    write(collection, key, entry, Some(u128::from_le_bytes(revision)))
+    let mut record = Vec::with_capacity(capacity(collection, key, entry));
+    let revision = u128::from_le_bytes(revision);
+    write(&mut record, collection, key, entry, Some(revision))?;
+    Ok(record.into())
 }
 
-/// Writes a record without the member `revision`: the same arguments make the same bytes.
+/// Appends a record without the member `revision`: the same arguments make the same bytes.
 ///
 /// For what is put inside something else, such as a ciphertext. A backend stores what [`encode`]
 /// writes.
@@ -118,27 +121,42 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
 /// # Errors
 ///
 /// [`Error::Encode`] does not happen for names that are text.
-pub fn encode_unmarked(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
-    write(collection, key, entry, None)
+pub fn encode_unmarked(
+    collection: &str,
+    key: &str,
+    entry: &Entry,
+    record: &mut Vec<u8>,
+) -> Result<()> {
+    record.reserve(capacity(collection, key, entry));
+    write(record, collection, key, entry, None)
 }
 
-fn write(collection: &str, key: &str, entry: &Entry, revision: Option<u128>) -> Result<Bytes> {
-    // Room for the punctuation, the dates and names without escapes.
-    let capacity = 224 + collection.len() + key.len() + entry.value.len();
-    let mut record = Vec::with_capacity(capacity);
+/// Returns the room that a record takes whose names have nothing to escape: that for the
+/// punctuation, the dates and what it holds.
+const fn capacity(collection: &str, key: &str, entry: &Entry) -> usize {
+    224 + collection.len() + key.len() + entry.value.len()
+}
+
+fn write(
+    record: &mut Vec<u8>,
+    collection: &str,
+    key: &str,
+    entry: &Entry,
+    revision: Option<u128>,
+) -> Result<()> {
     record.extend_from_slice(br#"{"collection":"#);
-    push_string(&mut record, collection)?;
-    push_date(&mut record, r#","created_at":"#, entry.created_at);
-    push_date(&mut record, r#","expires_at":"#, entry.expires_at);
+    push_string(record, collection)?;
+    push_date(record, r#","created_at":"#, entry.created_at);
+    push_date(record, r#","expires_at":"#, entry.expires_at);
     record.extend_from_slice(br#","key":"#);
-    push_string(&mut record, key)?;
+    push_string(record, key)?;
     if let Some(revision) = revision {
         record.extend_from_slice(format!(r#","revision":"{revision:032x}""#).as_bytes());
     }
     record.extend_from_slice(br#","value":"#);
     record.extend_from_slice(entry.value.as_bytes());
     record.extend_from_slice(br#","version":1}"#);
-    Ok(record.into())
+    Ok(())
 }
 
 /// Reads the text of one value as [`decode`] reads the member `value`, and shares its bytes.
