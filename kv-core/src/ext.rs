@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight, Stats,
-    Timeout, Traced, TtlClamp,
+    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, Routing, SingleFlight,
+    Stats, Timeout, Traced, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -341,6 +341,14 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Retry::new(self)
+    }
+
+    /// Makes this the default of several stores: see [`Routing`].
+    fn routing(self) -> Routing<Self>
+    where
+        Self: Sized,
+    {
+        Routing::new(self)
     }
 
     /// Counts and times operations: see [`Stats`].

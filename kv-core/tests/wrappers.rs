@@ -6,6 +6,7 @@ mod limit_size;
 mod prefix;
 mod read_only;
 mod retry;
+mod routing;
 mod single_flight;
 mod stats;
 mod suite;

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::select_all;
 
+use super::remove::remove_collections;
 use crate::{
-    Clock, CollectionPage, Cursor, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision,
-    Store, StoreInfo,
+    Change, Clock, CollectionPage, Cursor, Entry, Error, KeyPage, KeyQuery, PutMode, Result,
+    Revision, Store, StoreInfo, Watch,
 };
 
 /// What stands in a cursor between the number of the store and that one's own cursor.
@@ -24,6 +28,8 @@ const SEPARATOR: char = ':';
 /// after the other, and concern only the collections that are sent there: others that a store may
 /// hold are not listed and not touched. [`cull`](Store::cull) and [`flush`](Store::flush) are those
 /// of all stores, whole; each is asked, also when one fails, and the first error is returned.
+/// [`watch`](Store::watch) watches all of them, so that each must be able to; changes go unseen as
+/// long as one store does not tell them.
 ///
 /// [`clock`](Store::clock) is the default store's, so all must show about the same time.
 /// [`info`](Store::info) has the default store's name and what all stores have in common: persistent
@@ -52,20 +58,15 @@ const SEPARATOR: char = ':';
 pub struct Routing<S> {
     /// The default store is the first.
     stores: Vec<S>,
-    by_name: HashMap<String, usize>,
-    rules: Vec<(Rule, usize)>,
+    routes: Arc<Routes>,
 }
-
-/// Tells whether a collection goes to a store.
-type Rule = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl<S> Routing<S> {
     /// Sends every collection to `default`, as long as there are no routes.
     pub fn new(default: S) -> Self {
         Self {
             stores: vec![default],
-            by_name: HashMap::new(),
-            rules: Vec::new(),
+            routes: Arc::default(),
         }
     }
 
@@ -79,7 +80,8 @@ impl<S> Routing<S> {
     ) -> Self {
         let place = self.stores.len();
         let names = collections.into_iter().map(Into::into);
-        self.by_name.extend(names.map(|name| (name, place)));
+        let routes = Arc::make_mut(&mut self.routes);
+        routes.by_name.extend(names.map(|name| (name, place)));
         self.stores.push(store);
         self
     }
@@ -92,23 +94,15 @@ impl<S> Routing<S> {
         takes: impl Fn(&str) -> bool + Send + Sync + 'static,
         store: S,
     ) -> Self {
-        self.rules.push((Arc::new(takes), self.stores.len()));
+        let routes = Arc::make_mut(&mut self.routes);
+        routes.rules.push((Arc::new(takes), self.stores.len()));
         self.stores.push(store);
         self
     }
 
-    /// Returns the place of the store for `collection`.
-    fn place(&self, collection: &str) -> usize {
-        if let Some(place) = self.by_name.get(collection) {
-            return *place;
-        }
-        let rule = self.rules.iter().find(|(takes, _)| takes(collection));
-        rule.map_or(0, |(_, place)| *place)
-    }
-
     /// Returns the store for `collection`.
     fn store(&self, collection: &str) -> &S {
-        &self.stores[self.place(collection)]
+        &self.stores[self.routes.place(collection)]
     }
 
     fn default_store(&self) -> &S {
@@ -117,21 +111,6 @@ impl<S> Routing<S> {
 }
 
 impl<S: Store> Routing<S> {
-    /// Does the work of `destroy`, adding to `removed` also when it fails.
-    async fn destroy_counting(&self, removed: &mut u64) -> Result<()> {
-        let mut query = KeyQuery::new();
-        loop {
-            let page = self.collections(query.clone()).await?;
-            for collection in page.collections {
-                *removed += self.clear(&collection).await?;
-            }
-            let Some(next) = page.next else {
-                return Ok(());
-            };
-            query.cursor = Some(next);
-        }
-    }
-
     /// Splits a cursor into the place of a store and that one's own cursor.
     fn read_cursor(&self, cursor: Option<&Cursor>) -> Result<(usize, Option<Cursor>)> {
         let Some(cursor) = cursor else {
@@ -218,7 +197,7 @@ impl<S: Store> Store for Routing<S> {
         let query = query.with_cursor(inner);
         let mut page = self.stores[place].collections(query).await?;
         page.collections
-            .retain(|collection| self.place(collection) == place);
+            .retain(|collection| self.routes.place(collection) == place);
         let next = self.next_cursor(place, page.next.as_ref());
         Ok(CollectionPage::new(page.collections, next))
     }
@@ -238,7 +217,7 @@ impl<S: Store> Store for Routing<S> {
 
     async fn destroy(&self) -> Result<()> {
         let mut removed = 0;
-        let destroyed = self.destroy_counting(&mut removed).await;
+        let destroyed = remove_collections(self, &mut removed).await;
         destroyed.map_err(|error| error.of_the_whole(removed > 0, self.info().name))
     }
 
@@ -249,6 +228,18 @@ impl<S: Store> Store for Routing<S> {
             flushed = flushed.and(result);
         }
         flushed
+    }
+
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        let mut told = Vec::with_capacity(self.stores.len());
+        for (place, store) in self.stores.iter().enumerate() {
+            let changes = store.watch(prefix)?;
+            told.push(changes.map(move |change| (place, change)).boxed());
+        }
+        let mut watched = Watched::new(told.len(), Arc::clone(&self.routes));
+        let changes = select_all(told);
+        let changes = changes.filter_map(move |(place, change)| ready(watched.pass(place, change)));
+        Ok(changes.boxed())
     }
 
     fn clock(&self) -> &dyn Clock {
@@ -267,8 +258,67 @@ impl<S: fmt::Debug> fmt::Debug for Routing<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Routing")
             .field("stores", &self.stores)
-            .field("by_name", &self.by_name)
-            .field("rules", &self.rules.len())
+            .field("by_name", &self.routes.by_name)
+            .field("rules", &self.routes.rules.len())
             .finish()
+    }
+}
+
+/// Which collections go to which store.
+#[derive(Clone, Default)]
+struct Routes {
+    by_name: HashMap<String, usize>,
+    rules: Vec<(Rule, usize)>,
+}
+
+/// Tells whether a collection goes to a store.
+type Rule = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+impl Routes {
+    /// Returns the place of the store for `collection`.
+    fn place(&self, collection: &str) -> usize {
+        if let Some(place) = self.by_name.get(collection) {
+            return *place;
+        }
+        let rule = self.rules.iter().find(|(takes, _)| takes(collection));
+        rule.map_or(0, |(_, place)| *place)
+    }
+}
+
+/// Makes one watch of those of all stores.
+struct Watched {
+    routes: Arc<Routes>,
+    /// Which stores tell their changes now.
+    telling: Vec<bool>,
+}
+
+impl Watched {
+    fn new(stores: usize, routes: Arc<Routes>) -> Self {
+        Self {
+            routes,
+            telling: vec![false; stores],
+        }
+    }
+
+    /// Returns what a change of the store at `place` is for the whole. While a store does not tell
+    /// its changes, all count as unseen.
+    fn pass(&mut self, place: usize, change: Change) -> Option<Change> {
+        let told_all = self.all_tell();
+        let passes = match &change {
+            Change::Watching => {
+                self.telling[place] = true;
+                self.all_tell()
+            }
+            Change::Lost => {
+                self.telling[place] = false;
+                told_all
+            }
+            Change::Entry { collection, .. } => told_all && self.routes.place(collection) == place,
+        };
+        passes.then_some(change)
+    }
+
+    fn all_tell(&self) -> bool {
+        !self.telling.contains(&false)
     }
 }

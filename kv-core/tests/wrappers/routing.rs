@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::{FutureExt as _, TryStreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use kv_core::conformance::{Fault, FaultStore};
 use kv_core::wrappers::{Operation, Routing};
-use kv_core::{Cursor, Error, KeyQuery, Store, StoreExt, StoreInfo, SystemClock};
+use kv_core::{Change, Cursor, Error, KeyQuery, Store, StoreExt, StoreInfo, SystemClock, Watch};
 
 use super::{number, put};
 use crate::probe::Probe;
@@ -175,4 +175,67 @@ async fn info_is_what_all_stores_have_in_common() {
     let store = default.routing().with_route(["a"], limited);
     let expected = StoreInfo::new("reference").with_max_value_bytes(Some(1000));
     assert_eq!(store.info(), expected);
+}
+
+/// What `watch` has told by now.
+fn told(watch: &mut Watch) -> Vec<Change> {
+    std::iter::from_fn(|| watch.next().now_or_never().flatten()).collect()
+}
+
+fn changed(collection: &str) -> Change {
+    Change::Entry {
+        collection: collection.to_owned(),
+        key: "k".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_watch_tells_of_each_store_the_changes_of_what_is_sent_there() {
+    let (faults, store) = stores();
+    let faults = faults.map(FaultStore::watchable);
+    let mut watch = store.watch("").unwrap();
+    assert_eq!(told(&mut watch), [Change::Watching]);
+    for (fault, own) in faults.iter().zip(["c", "a", "x1"]) {
+        for collection in ["a", "c", "x1"] {
+            fault.tell(&changed(collection));
+        }
+        assert_eq!(told(&mut watch), [changed(own)]);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_a_prefix_asks_each_store_for_it() {
+    let (faults, store) = stores();
+    let faults = faults.map(FaultStore::watchable);
+    let mut watch = store.watch("x").unwrap();
+    faults[0].tell(&changed("c"));
+    faults[2].tell(&changed("x1"));
+    assert_eq!(told(&mut watch), [Change::Watching, changed("x1")]);
+}
+
+#[tokio::test]
+async fn changes_are_told_only_while_every_store_tells_them() {
+    let (faults, store) = stores();
+    let [default, named, ruled] = faults.map(FaultStore::watchable);
+    let mut watch = store.watch("").unwrap();
+    assert_eq!(told(&mut watch), [Change::Watching]);
+    named.tell(&Change::Lost);
+    ruled.tell(&Change::Lost);
+    assert_eq!(told(&mut watch), [Change::Lost]);
+    default.tell(&changed("c"));
+    named.tell(&Change::Watching);
+    assert_eq!(told(&mut watch), []);
+    ruled.tell(&Change::Watching);
+    assert_eq!(told(&mut watch), [Change::Watching]);
+    default.tell(&changed("c"));
+    // A gap that the store noticed only once it was over.
+    default.tell(&Change::Watching);
+    assert_eq!(told(&mut watch), [changed("c"), Change::Watching]);
+}
+
+#[tokio::test]
+async fn where_one_store_cannot_be_watched_there_is_no_watch() {
+    let ([default, named, _], store) = stores();
+    let _watchable = [default, named].map(FaultStore::watchable);
+    assert!(matches!(store.watch(""), Err(Error::Unsupported { .. })));
 }

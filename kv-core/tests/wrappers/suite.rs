@@ -216,6 +216,29 @@ mod retry_over_faults {
     }
 }
 
+/// Half of the collections go to each of two stores.
+mod routing {
+    use super::*;
+
+    async fn make_routing(clock: Arc<ManualClock>) -> Fixture<wrappers::Routing<Reference>> {
+        let other = Arc::new(ReferenceStore::new(Arc::clone(&clock)));
+        let fixture = make_spoilable(clock).await;
+        let stores = [Arc::clone(&fixture), Arc::clone(&other)];
+        let fixture = fixture.map(|store| store.routing().with_rule(goes_to_other, other));
+        fixture.with_spoiler(move |collection, key| {
+            stores[usize::from(goes_to_other(&collection))].spoil(&collection, &key);
+            std::future::ready(())
+        })
+    }
+
+    fn goes_to_other(collection: &str) -> bool {
+        collection.bytes().fold(0, |sum, byte| sum ^ byte) % 2 == 1
+    }
+
+    kv_core::conformance_tests!(make_routing);
+    kv_core::undecodable_tests!(make_routing);
+}
+
 mod single_flight {
     use super::*;
 
