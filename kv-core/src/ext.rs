@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, Routing, SingleFlight,
-    Stats, Timeout, Traced, TtlClamp,
+    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, Routing, SingleCollection,
+    SingleFlight, Stats, Timeout, Traced, TtlClamp,
 };
 use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
 
@@ -289,6 +289,19 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         PrefixKeys::new(self, prefix)
+    }
+
+    /// Puts all collections into one, `collection`: see [`SingleCollection`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidName`] when `collection` is empty, holds `::`, ends in `:`, or has more than
+    /// 2048 bytes.
+    fn single_collection(self, collection: &str) -> Result<SingleCollection<Self>>
+    where
+        Self: Sized,
+    {
+        SingleCollection::new(self, collection)
     }
 
     /// Refuses all writes: see [`ReadOnly`].

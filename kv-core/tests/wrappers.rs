@@ -7,6 +7,7 @@ mod prefix;
 mod read_only;
 mod retry;
 mod routing;
+mod single_collection;
 mod single_flight;
 mod stats;
 mod suite;
