@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, Routing, SingleCollection,
-    SingleFlight, Stats, Timeout, Traced, TtlClamp,
+    DefaultValue, Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, Routing,
+    SingleCollection, SingleFlight, Stats, Timeout, Traced, TtlClamp,
 };
-use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
+use crate::{Collection, Entry, KeyQuery, Result, Revision, Store, Value};
 
 #[cfg(doc)]
 use crate::Error;
@@ -354,6 +354,14 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Retry::new(self)
+    }
+
+    /// Answers reads of absent keys with `value`: see [`DefaultValue`].
+    fn default_value(self, value: Value) -> DefaultValue<Self>
+    where
+        Self: Sized,
+    {
+        DefaultValue::new(self, value)
     }
 
     /// Makes this the default of several stores: see [`Routing`].

@@ -1,6 +1,7 @@
 //! The wrappers: each keeps the contract with neutral options, and does what it is for.
 
 mod compressed;
+mod default_value;
 mod fallback;
 mod limit_size;
 mod prefix;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "compression")]
 mod compressed;
+mod default_value;
 mod fallback;
 pub(crate) mod forward;
 mod limit_size;
@@ -23,6 +24,7 @@ mod ttl_clamp;
 
 #[cfg(feature = "compression")]
 pub use compressed::Compressed;
+pub use default_value::DefaultValue;
 pub use fallback::Fallback;
 pub use limit_size::LimitSize;
 pub use operation::Operation;
