@@ -170,7 +170,7 @@ impl<S: Store> Store for SingleCollection<S> {
         let start = self.names.start(collection)?;
         let stored = |(key, entry): (String, Entry)| {
             name::check_key(&key)?;
-            Ok((format!("{start}{key}"), entry))
+            Ok(([&start, key.as_str()].concat(), entry))
         };
         let entries = entries.into_iter().map(stored).collect::<Result<_>>()?;
         let result = self.inner.put_many(&self.collection, entries).await;
@@ -243,27 +243,31 @@ struct Names {
 
 impl Names {
     /// Returns how the stored keys of `collection` begin.
+    fn start(&self, collection: &str) -> Result<String> {
+        self.join(collection, "")
+    }
+
+    /// Returns the stored key of `key`.
+    fn stored(&self, collection: &str, key: &str) -> Result<String> {
+        name::check_key(key)?;
+        self.join(collection, key)
+    }
+
+    /// Puts the separator between `collection` and `key`.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidName`] for a collection that the stored keys would not give back.
-    fn start(&self, collection: &str) -> Result<String> {
+    /// [`Error::InvalidName`] for a collection that the stored key would not give back.
+    fn join(&self, collection: &str, key: &str) -> Result<String> {
         name::check_collection(collection)?;
-        let start = format!("{collection}{}", self.separator);
-        if start.find(&self.separator) != Some(collection.len()) {
+        let stored = [collection, &self.separator, key].concat();
+        if stored.find(&self.separator) != Some(collection.len()) {
             return Err(Error::InvalidName {
                 kind: "collection",
                 reason: "it holds the separator of the single collection, or runs into it",
             });
         }
-        Ok(start)
-    }
-
-    /// Returns the stored key of `key`.
-    fn stored(&self, collection: &str, key: &str) -> Result<String> {
-        let start = self.start(collection)?;
-        name::check_key(key)?;
-        Ok(start + key)
+        Ok(stored)
     }
 
     /// Returns the stored keys of `keys`.
@@ -271,7 +275,7 @@ impl Names {
         let start = self.start(collection)?;
         let stored = |key: &&str| {
             name::check_key(key)?;
-            Ok(format!("{start}{key}"))
+            Ok([&start, *key].concat())
         };
         keys.iter().map(stored).collect()
     }
