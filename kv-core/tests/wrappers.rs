@@ -1,11 +1,14 @@
 //! The wrappers: each keeps the contract with neutral options, and does what it is for.
 
 mod compressed;
+mod default_value;
 mod fallback;
 mod limit_size;
 mod prefix;
 mod read_only;
 mod retry;
+mod routing;
+mod single_collection;
 mod single_flight;
 mod stats;
 mod suite;
