@@ -14,7 +14,7 @@ use crate::bulk::Went;
 use crate::error::STORE;
 use crate::link::Repeat;
 use crate::write::Write;
-use crate::{RedisStoreBuilder, bulk, listing, name, record};
+use crate::{RedisStoreBuilder, bulk, listing, name, record, watch};
 
 /// A store on Redis 6.2 or later: one server, the master that sentinels name, or a cluster. Clones
 /// share the connection.
@@ -224,10 +224,8 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    fn watch(&self, _: &str) -> Result<Watch> {
-        Err(Error::Unsupported {
-            what: "watching for changes",
-        })
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        Ok(watch::begin(Arc::clone(&self.config), prefix))
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -16,4 +16,5 @@ mod sentinel;
 mod support;
 mod tls;
 mod vectors;
+mod watch;
 mod wire;

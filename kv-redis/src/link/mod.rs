@@ -6,7 +6,9 @@ mod dial;
 mod node;
 mod policy;
 mod slots;
+mod tracking;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,10 +17,12 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::error::Failure;
+use crate::inbox::Inbox;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use dial::Dial;
 pub(crate) use node::Node;
+pub(crate) use tracking::Tracking;
 
 /// The longest wait before a request is repeated, for the first time and for any time.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
@@ -58,7 +62,7 @@ impl Request {
 /// The servers.
 enum Servers {
     One(Node),
-    Cluster(Box<Cluster>),
+    Cluster(Arc<Cluster>),
 }
 
 /// The way to the servers.
@@ -77,7 +81,7 @@ impl Link {
 
     pub(crate) fn cluster(cluster: Cluster, limits: Limits) -> Self {
         Self {
-            servers: Servers::Cluster(Box::new(cluster)),
+            servers: Servers::Cluster(Arc::new(cluster)),
             limits,
         }
     }
@@ -167,6 +171,14 @@ impl Link {
         }
     }
 
+    /// Has every server tell `inbox` the names of the records that change.
+    pub(crate) async fn track(&self, inbox: &Arc<Inbox>) -> Result<Tracking> {
+        match &self.servers {
+            Servers::One(node) => Tracking::of_one(&node.dial(), self.limits, inbox).await,
+            Servers::Cluster(cluster) => Tracking::of_all(cluster, self.limits, inbox).await,
+        }
+    }
+
     /// Tells whether to repeat a request that failed, after the wait before that.
     async fn repeats(
         &self,
@@ -176,16 +188,21 @@ impl Link {
         deadline: Instant,
     ) -> bool {
         let may = failure.kind.may_pass() || (repeat == Repeat::Read && failure.is_lost());
-        let wait = FIRST_WAIT
-            .saturating_mul(1 << repeats.min(16))
-            .min(LONGEST_WAIT)
-            .mul_f64(fastrand::f64());
+        let wait = wait_before(repeats);
         if !may || repeats >= self.limits.retries || Instant::now() + wait >= deadline {
             return false;
         }
         sleep(wait).await;
         true
     }
+}
+
+/// Returns how long to wait before the repeat after so many others.
+pub(crate) fn wait_before(repeats: u32) -> Duration {
+    FIRST_WAIT
+        .saturating_mul(1 << repeats.min(16))
+        .min(LONGEST_WAIT)
+        .mul_f64(fastrand::f64())
 }
 
 /// Returns a failure when the server did nothing at all, and may if asked again.
