@@ -31,6 +31,11 @@ use crate::{RedisStoreBuilder, bulk, listing, name, record, watch};
 /// for nothing: what was acknowledged is as durable as the server's settings make it. `cull`
 /// returns 0, as the server reclaims expired entries by itself.
 ///
+/// `watch` has connections of its own, by client tracking, and never fails. A connection that ends
+/// is told as lost at once, one that goes silent after 1 s and the
+/// [response timeout](RedisStoreBuilder::response_timeout), in which changes go unseen. Where the
+/// server does not let its changes be watched, a watch stays lost and warns once, through `tracing`.
+///
 /// # Errors
 ///
 /// Besides those of [`Store`]: [`Error::Full`] when the server is out of memory,

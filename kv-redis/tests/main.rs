@@ -17,4 +17,5 @@ mod support;
 mod tls;
 mod vectors;
 mod watch;
+mod watch_failover;
 mod wire;
