@@ -359,22 +359,30 @@ async fn a_user_with_the_permissions_of_the_readme_may_watch() {
 }
 
 #[tokio::test]
-async fn a_user_without_a_permission_is_told_that_all_is_lost_until_it_has_it() {
+async fn a_watch_that_is_refused_is_lost_until_it_is_allowed_and_warns_once() {
     let (log, _guard) = logged();
     let server = server();
-    for lacks in ["-ping", "-client|tracking"] {
-        let permissions = ["+ping", "+client|tracking", lacks];
-        let store = user(&server, &permissions).build().unwrap();
-        let mut watcher = Watcher(store.watch("").unwrap());
-        assert_eq!(watcher.next().await, Change::Lost);
-        let _ = user(&server, &permissions[..2]);
-        assert_eq!(watcher.next().await, Change::Watching);
-    }
+    let store = user(&server, &["+ping"]).build().unwrap();
+    let mut watcher = Watcher(store.watch("").unwrap());
+    assert_eq!(watcher.next().await, Change::Lost);
+    let watching = tokio::spawn(async move { watcher.next().await });
+    let is_refused_again = || {
+        let info: String = command(&server.url(), &["INFO", "errorstats"]).unwrap();
+        info.contains("errorstat_NOPERM:count=2")
+    };
+    until(is_refused_again).await;
+    let _ = user(&server, &["+ping", "+client|tracking"]);
+    assert_eq!(watching.await.unwrap(), Change::Watching);
     let text = log.text();
-    assert_eq!(
-        text.matches("does not let changes be watched").count(),
-        2,
-        "{text}"
-    );
+    let warnings = text.matches("does not let changes be watched");
+    assert_eq!(warnings.count(), 1, "{text}");
     assert!(!text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_ask_for_a_sign_of_life_does_not_watch() {
+    let server = server();
+    let store = user(&server, &["+client|tracking"]).build().unwrap();
+    let mut watcher = Watcher(store.watch("").unwrap());
+    assert_eq!(watcher.next().await, Change::Lost);
 }

@@ -61,7 +61,11 @@ impl Request {
 
 /// The servers.
 enum Servers {
-    One(Node),
+    /// The way to it is another one for watches, which must not hold up operations by it.
+    One {
+        node: Node,
+        watched: Box<Dial>,
+    },
     Cluster(Arc<Cluster>),
 }
 
@@ -72,9 +76,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) const fn one(node: Node, limits: Limits) -> Self {
+    pub(crate) fn one(node: Node, watched: Dial, limits: Limits) -> Self {
+        let watched = Box::new(watched);
         Self {
-            servers: Servers::One(node),
+            servers: Servers::One { node, watched },
             limits,
         }
     }
@@ -89,7 +94,7 @@ impl Link {
     /// Makes a request about the record `key`.
     pub(crate) fn request(&self, key: &str, command: Cmd) -> Request {
         let slot = match &self.servers {
-            Servers::One(_) => 0,
+            Servers::One { .. } => 0,
             Servers::Cluster(_) => slots::of(key.as_bytes()),
         };
         Request::of_slot(slot, command)
@@ -97,7 +102,7 @@ impl Link {
 
     /// Tells whether one command may be about keys of different slots.
     pub(crate) const fn spans_slots(&self) -> bool {
-        matches!(self.servers, Servers::One(_))
+        matches!(self.servers, Servers::One { .. })
     }
 
     /// Returns until when an operation that begins now may take.
@@ -115,7 +120,7 @@ impl Link {
         let mut repeats = 0;
         loop {
             let result = match &self.servers {
-                Servers::One(node) => node.attempt(&request.command, deadline).await,
+                Servers::One { node, .. } => node.attempt(&request.command, deadline).await,
                 Servers::Cluster(cluster) => {
                     cluster
                         .attempt(request.slot, &request.command, deadline)
@@ -137,7 +142,7 @@ impl Link {
         repeat: Repeat,
         deadline: Instant,
     ) -> Vec<Result<Value, Failure>> {
-        let Servers::One(node) = &self.servers else {
+        let Servers::One { node, .. } = &self.servers else {
             let calls = requests
                 .iter()
                 .map(|request| self.call(request, repeat, deadline));
@@ -166,7 +171,7 @@ impl Link {
     /// Returns a slot of each server that holds a part of the records, in ascending order.
     pub(crate) async fn parts(&self, deadline: Instant) -> Result<Vec<u16>, Failure> {
         match &self.servers {
-            Servers::One(_) => Ok(vec![0]),
+            Servers::One { .. } => Ok(vec![0]),
             Servers::Cluster(cluster) => cluster.parts(deadline).await,
         }
     }
@@ -174,7 +179,7 @@ impl Link {
     /// Has every server tell `inbox` the names of the records that change.
     pub(crate) async fn track(&self, inbox: &Arc<Inbox>) -> Result<Tracking> {
         match &self.servers {
-            Servers::One(node) => Tracking::of_one(&node.dial(), self.limits, inbox).await,
+            Servers::One { watched, .. } => Tracking::of_one(watched, self.limits, inbox).await,
             Servers::Cluster(cluster) => Tracking::of_all(cluster, self.limits, inbox).await,
         }
     }
