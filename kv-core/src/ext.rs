@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wrappers::{
-    Cached, Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry, SingleFlight,
-    Stats, Timeout, Traced, TtlClamp,
+    Cached, DefaultValue, Fallback, LimitSize, PrefixCollections, PrefixKeys, ReadOnly, Retry,
+    Routing, SingleCollection, SingleFlight, Stats, Timeout, Traced, TtlClamp,
 };
-use crate::{Collection, Entry, KeyQuery, Result, Revision, Store};
+use crate::{Collection, Entry, KeyQuery, Result, Revision, Store, Value};
 
 #[cfg(doc)]
 use crate::Error;
@@ -291,6 +291,19 @@ pub trait StoreExt: Store {
         PrefixKeys::new(self, prefix)
     }
 
+    /// Puts all collections into one, `collection`: see [`SingleCollection`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidName`] when `collection` is empty, holds `::`, ends in `:`, or has more than
+    /// 2048 bytes.
+    fn single_collection(self, collection: &str) -> Result<SingleCollection<Self>>
+    where
+        Self: Sized,
+    {
+        SingleCollection::new(self, collection)
+    }
+
     /// Refuses all writes: see [`ReadOnly`].
     fn read_only(self) -> ReadOnly<Self>
     where
@@ -349,6 +362,22 @@ pub trait StoreExt: Store {
         Self: Sized,
     {
         Retry::new(self)
+    }
+
+    /// Answers reads of absent keys with `value`: see [`DefaultValue`].
+    fn default_value(self, value: Value) -> DefaultValue<Self>
+    where
+        Self: Sized,
+    {
+        DefaultValue::new(self, value)
+    }
+
+    /// Makes this the default of several stores: see [`Routing`].
+    fn routing(self) -> Routing<Self>
+    where
+        Self: Sized,
+    {
+        Routing::new(self)
     }
 
     /// Counts and times operations: see [`Stats`].

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod aside;
 mod clock;
 mod collection;
 #[cfg(feature = "conformance")]
@@ -16,6 +17,7 @@ mod value;
 mod watch;
 pub mod wrappers;
 
+pub use aside::aside;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use collection::{Collection, Items};
 pub use entry::{Entry, Revision};

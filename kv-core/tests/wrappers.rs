@@ -2,11 +2,14 @@
 
 mod cached;
 mod compressed;
+mod default_value;
 mod fallback;
 mod limit_size;
 mod prefix;
 mod read_only;
 mod retry;
+mod routing;
+mod single_collection;
 mod single_flight;
 mod stats;
 mod suite;

@@ -118,7 +118,7 @@ pub(crate) fn decode(mut item: Item, now: Timestamp) -> Result<Option<Entry>> {
     let Some(AttributeValue::S(stored)) = item.remove(VALUE) else {
         return Err(corrupted("its `value` is no text"));
     };
-    let mut entry = envelope::decode(Bytes::from(stored))?.entry;
+    let mut entry = envelope::decode_entry(Bytes::from(stored))?;
     if let Some(ttl) = item.get(TTL) {
         let second = ttl.as_n().ok().and_then(|number| number.parse().ok());
         let second: i64 = second.ok_or_else(|| corrupted("its `ttl` is no whole number"))?;

@@ -124,7 +124,7 @@ pub(crate) async fn update(
 /// Returns the stored text that a revision is of, unless it has expired or is of another store.
 fn live_text(revision: &Revision, now: Timestamp) -> Option<&str> {
     let stored = revision.as_bytes()?;
-    let entry = envelope::decode(stored.clone()).ok()?.entry;
+    let entry = envelope::decode_entry(stored.clone()).ok()?;
     if entry.is_expired(now) {
         return None;
     }

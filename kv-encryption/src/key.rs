@@ -6,19 +6,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use fernet::Fernet;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::fernet::Fernet;
 
 /// How often the password hash is repeated: what py-key-value does, and OWASP's advice is half of it.
 const ROUNDS: u32 = 1_200_000;
 
 const KEY_BYTES: usize = 32;
-
-/// A time that lies behind every token's. The crate refuses tokens of the future, which are those of
-/// a writer whose clock is ahead; how old a record may be is not its token's business.
-const END_OF_TIME: u64 = u64::MAX - 3600;
 
 /// Why a key could not be made. No error repeats the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,11 +208,11 @@ impl KeyRing {
         self.keys.iter().find(|key| key.id == id)
     }
 
-    /// Decrypts a token without a key's name by trying each key, the primary one first. Tells which
-    /// it was by its place.
-    pub(crate) fn try_all(&self, token: &str) -> Option<(usize, Vec<u8>)> {
+    /// Finds the key that has encrypted a token without a key's name, the primary one first, and its
+    /// place.
+    pub(crate) fn find_unbound(&self, token: &[u8]) -> Option<(usize, &Ready)> {
         let mut keys = self.keys.iter().enumerate();
-        keys.find_map(|(place, key)| Some((place, decrypt(&key.unbound, token)?)))
+        keys.find(|(_, key)| key.unbound.is_authentic(token))
     }
 }
 
@@ -233,43 +230,21 @@ impl fmt::Debug for KeyRing {
 #[derive(Clone)]
 pub(crate) struct Ready {
     pub(crate) id: String,
-    bound: Fernet,
-    unbound: Fernet,
+    pub(crate) bound: Fernet,
+    pub(crate) unbound: Fernet,
 }
 
 impl Ready {
     fn new(key: FernetKey) -> Self {
         let mut derived = part(&key.secret, b"kv-encryption: bound records");
-        let bound = fernet_of(&derived);
+        let bound = Fernet::new(&derived);
         derived.zeroize();
         Self {
             bound,
-            unbound: fernet_of(&key.secret),
+            unbound: Fernet::new(&key.secret),
             id: key.id,
         }
     }
-
-    pub(crate) fn encrypt_bound(&self, plaintext: &[u8], second: u64) -> String {
-        self.bound.encrypt_at_time(plaintext, second)
-    }
-
-    pub(crate) fn encrypt_unbound(&self, plaintext: &[u8], second: u64) -> String {
-        self.unbound.encrypt_at_time(plaintext, second)
-    }
-
-    pub(crate) fn decrypt_bound(&self, token: &str) -> Option<Vec<u8>> {
-        decrypt(&self.bound, token)
-    }
-}
-
-fn decrypt(fernet: &Fernet, token: &str) -> Option<Vec<u8>> {
-    fernet.decrypt_at_time(token, None, END_OF_TIME).ok()
-}
-
-fn fernet_of(secret: &[u8; KEY_BYTES]) -> Fernet {
-    let text = Zeroizing::new(URL_SAFE.encode(secret));
-    #[expect(clippy::expect_used, reason = "it was just encoded from 32 bytes")]
-    Fernet::new(&text).expect("32 bytes in base64 are a key")
 }
 
 /// Makes another secret of a key's, for one purpose.

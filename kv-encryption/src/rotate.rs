@@ -187,7 +187,7 @@ impl<S: Store> FernetStore<S> {
                 return Ok(Outcome::Gone);
             };
             let revision = entry.revision.clone();
-            let (entry, found) = self.policy.look_into(collection, key, entry)?;
+            let (entry, found) = self.open(collection, key, entry).await?;
             let format = match found {
                 Found::Sealed {
                     by_primary: true, ..
@@ -198,7 +198,7 @@ impl<S: Store> FernetStore<S> {
             let mode = PutMode::Update(revision.ok_or(Error::Conflict)?);
             // Python may have left out the creation, which a bound record must know.
             let entry = entry.prepared(self.clock().now())?;
-            let entry = self.policy.seal_as(format, collection, key, entry)?;
+            let entry = self.seal_as(format, collection, key, entry).await?;
             match self.inner.put(collection, key, entry, mode).await {
                 Ok(_) => return Ok(Outcome::Rotated),
                 Err(Error::Conflict) => {}

@@ -1,18 +1,31 @@
 //! The two formats of an encrypted value, and how one is told from another.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use kv_core::{DecryptKind, Entry, Error, Result, Value, envelope, name};
 use serde::Deserialize;
 
+use crate::fernet::{self, Fernet};
 use crate::key::KeyRing;
 use crate::store::Format;
+use crate::text;
 
 /// The member that an encrypted value has, and no other.
 const DATA: &str = "__encrypted_data__";
+
+/// How [`Policy::seal_as`] begins and goes on after the data.
+const BEFORE_DATA: &str = r#"{"__encrypted_data__":""#;
+const BEFORE_VERSION: &str = r#"","__encryption_version__":"#;
+const BEFORE_KEY_ID: &str = r#","__key_id__":""#;
+const END: &str = r#""}"#;
+
+/// Room for the members around a token.
+const AROUND_TOKEN: usize = 128;
+
+/// Room for what a bound record holds besides the names and the value.
+const AROUND_VALUE: usize = 224;
 
 const UNBOUND_VERSION: u64 = 1;
 const BOUND_VERSION: u64 = 2;
@@ -49,12 +62,8 @@ struct Sealed<'a> {
 }
 
 impl Policy {
-    /// Encrypts the value of an entry, whose times are final, in the store's format.
-    pub(crate) fn seal(&self, collection: &str, key: &str, entry: Entry) -> Result<Entry> {
-        self.seal_as(self.format, collection, key, entry)
-    }
-
-    pub(crate) fn seal_as(
+    /// Encrypts the value of an entry, whose times are final.
+    pub(crate) fn seal(
         &self,
         format: Format,
         collection: &str,
@@ -66,36 +75,66 @@ impl Policy {
             .created_at
             .map_or(0, |time| time.as_micros() / 1_000_000);
         let second = u64::try_from(written).unwrap_or(0);
-        let (token, version) = match format {
+        let (by, draft) = match format {
             Format::Bound => {
-                let record = envelope::encode_unmarked(collection, key, &entry)?;
-                (primary.encrypt_bound(&record, second), BOUND_VERSION)
+                let names = collection.len() + key.len();
+                let mut draft = fernet::draft(AROUND_VALUE + names + entry.value.len());
+                envelope::encode_unmarked(collection, key, &entry, &mut draft)?;
+                (&primary.bound, draft)
             }
             Format::PythonCompatible => {
-                let token = primary.encrypt_unbound(entry.value.as_bytes(), second);
-                (token, UNBOUND_VERSION)
+                let mut draft = fernet::draft(entry.value.len());
+                draft.extend_from_slice(entry.value.as_bytes());
+                (&primary.unbound, draft)
             }
         };
-        let mut text = String::with_capacity(128 + token.len().div_ceil(3) * 4);
-        text.push_str(r#"{"__encrypted_data__":""#);
-        STANDARD.encode_string(token, &mut text);
-        text.push_str(&format!(r#"","__encryption_version__":{version}"#));
-        if format == Format::Bound {
-            text.push_str(&format!(r#","__key_id__":"{}""#, primary.id));
+        let token = by.encrypt(draft, second).map_err(no_random_bytes)?;
+        let mut text = Vec::with_capacity(AROUND_TOKEN + text::encoded_len(token.len()));
+        text.extend_from_slice(BEFORE_DATA.as_bytes());
+        text::encode(&token, &mut text);
+        text.extend_from_slice(BEFORE_VERSION.as_bytes());
+        match format {
+            Format::Bound => {
+                text.push(b'2');
+                text.extend_from_slice(BEFORE_KEY_ID.as_bytes());
+                text.extend_from_slice(primary.id.as_bytes());
+                text.extend_from_slice(END.as_bytes());
+            }
+            Format::PythonCompatible => text.extend_from_slice(b"1}"),
         }
-        text.push('}');
         entry.value = Value::from_stored(Bytes::from(text));
         Ok(entry)
     }
 
-    /// Decrypts the value of an entry that was read.
-    pub(crate) fn open(&self, collection: &str, key: &str, entry: Entry) -> Result<Entry> {
-        self.look_into(collection, key, entry)
-            .map(|(entry, _)| entry)
+    /// Encrypts the values of entries in the store's format.
+    pub(crate) fn seal_all(
+        &self,
+        collection: &str,
+        entries: Vec<(String, Entry)>,
+    ) -> Result<Vec<(String, Entry)>> {
+        let seal = |(key, entry): (String, Entry)| {
+            let entry = self.seal(self.format, collection, &key, entry)?;
+            Ok((key, entry))
+        };
+        entries.into_iter().map(seal).collect()
+    }
+
+    /// Decrypts the values of the entries that were read for `keys`.
+    pub(crate) fn open_all(
+        &self,
+        collection: &str,
+        keys: &[impl AsRef<str>],
+        read: Vec<Result<Option<Entry>>>,
+    ) -> Vec<Result<Option<Entry>>> {
+        let open = |(key, read): (_, Result<Option<Entry>>)| match read? {
+            Some(entry) => Ok(Some(self.open(collection, AsRef::as_ref(key), entry)?.0)),
+            None => Ok(None),
+        };
+        keys.iter().zip(read).map(open).collect()
     }
 
     /// Decrypts the value of an entry that was read, and tells what it was.
-    pub(crate) fn look_into(
+    pub(crate) fn open(
         &self,
         collection: &str,
         key: &str,
@@ -111,6 +150,7 @@ impl Policy {
             .data
             .ok_or_else(|| corrupted("it lacks the encrypted data"))?;
         let version = sealed.version;
+        let no_token = |_| refused(DecryptKind::Authentication);
         let (value, found) = match version.ok_or_else(|| corrupted("it lacks its version"))? {
             BOUND_VERSION => {
                 let id = sealed
@@ -120,22 +160,29 @@ impl Policy {
                     .keys
                     .find(&id)
                     .ok_or(refused(DecryptKind::UnknownKey))?;
-                let plain = token(&data).and_then(|token| ready.decrypt_bound(&token));
-                let plain = plain.ok_or(refused(DecryptKind::Authentication))?;
+                let token = text::decode(data.as_bytes()).map_err(no_token)?;
+                if !ready.bound.is_authentic(&token) {
+                    return Err(refused(DecryptKind::Authentication));
+                }
                 let found = Found::Sealed {
                     format: Format::Bound,
                     by_primary: ready.id == self.keys.primary().id,
                 };
-                (bound(plain, collection, key, &entry)?, found)
+                let record = plaintext(&ready.bound, token)?;
+                (bound(record, collection, key, &entry)?, found)
             }
             UNBOUND_VERSION if self.allow_unbound || self.format == Format::PythonCompatible => {
-                let plain = token(&data).and_then(|token| self.keys.try_all(&token));
-                let (place, plain) = plain.ok_or(refused(DecryptKind::Authentication))?;
+                let token = text::decode(data.as_bytes()).map_err(no_token)?;
+                let (place, ready) = self
+                    .keys
+                    .find_unbound(&token)
+                    .ok_or(refused(DecryptKind::Authentication))?;
                 let found = Found::Sealed {
                     format: Format::PythonCompatible,
                     by_primary: place == 0,
                 };
-                (envelope::decode_value(&plain.into())?, found)
+                let value = plaintext(&ready.unbound, token)?;
+                (envelope::decode_value(&value)?, found)
             }
             UNBOUND_VERSION => return Err(refused(DecryptKind::Unbound)),
             _ => return Err(refused(DecryptKind::UnsupportedVersion)),
@@ -146,19 +193,16 @@ impl Policy {
 
     /// Returns the longest value whose encrypted form, under any names, is at most `limit` bytes.
     pub(crate) fn longest_value(&self, limit: u64) -> u64 {
-        const AROUND_TOKEN: u64 = 128;
-        const TOKEN_WITHOUT_TEXT: u64 = 1 + 8 + 16 + 32;
-        const AROUND_VALUE: u64 = 224;
         const LONGEST_ESCAPE: u64 = r"\u0000".len() as u64;
         const NAMES: u64 =
             LONGEST_ESCAPE * (name::MAX_COLLECTION_BYTES + name::MAX_KEY_BYTES) as u64;
 
-        let token = limit.saturating_sub(AROUND_TOKEN) / 4 * 3;
-        let bytes = (token / 4 * 3).saturating_sub(TOKEN_WITHOUT_TEXT);
+        let token = limit.saturating_sub(AROUND_TOKEN as u64) / 4 * 3;
+        let bytes = (token / 4 * 3).saturating_sub(fernet::OVERHEAD as u64);
         // At least one byte of padding.
         let plain = (bytes / 16 * 16).saturating_sub(1);
         match self.format {
-            Format::Bound => plain.saturating_sub(AROUND_VALUE + NAMES),
+            Format::Bound => plain.saturating_sub(AROUND_VALUE as u64 + NAMES),
             Format::PythonCompatible => plain,
         }
     }
@@ -166,6 +210,9 @@ impl Policy {
 
 /// Reads an encrypted value; `None` for one that is not.
 fn sealed(value: &Value) -> Result<Option<Sealed<'_>>> {
+    if let Some(sealed) = as_written(value) {
+        return Ok(Some(sealed));
+    }
     match serde_json::from_slice::<Sealed<'_>>(value.as_bytes()) {
         Ok(Sealed { data: None, .. }) => Ok(None),
         Ok(sealed) => Ok(Some(sealed)),
@@ -175,21 +222,35 @@ fn sealed(value: &Value) -> Result<Option<Sealed<'_>>> {
     }
 }
 
+/// Reads a bound value that is spelled as [`Policy::seal_as`] spells it, without looking at each
+/// character: where the data is anything but base64, its decoding fails.
+fn as_written(value: &Value) -> Option<Sealed<'_>> {
+    const KEY_ID: usize = 16;
+
+    let text = value.as_bytes().strip_prefix(BEFORE_DATA.as_bytes())?;
+    let text = std::str::from_utf8(text.strip_suffix(END.as_bytes())?).ok()?;
+    let (text, key_id) = text.split_at_checked(text.len().checked_sub(KEY_ID)?)?;
+    let text = text.strip_suffix(BEFORE_KEY_ID)?.strip_suffix('2')?;
+    Some(Sealed {
+        data: Some(text.strip_suffix(BEFORE_VERSION)?.into()),
+        version: Some(BOUND_VERSION),
+        key_id: Some(key_id.into()),
+    })
+}
+
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Returns the Fernet token in the data, which encodes it a second time.
-///
-/// The crate does not look at the padding. Here a token has the one spelling that it was written in.
-fn token(data: &str) -> Option<String> {
-    let token = String::from_utf8(STANDARD.decode(data).ok()?).ok()?;
-    (token.len() % 4 == 0 && !token.ends_with("===")).then_some(token)
+/// Decrypts an authentic token.
+fn plaintext(by: &Fernet, token: Vec<u8>) -> Result<Bytes> {
+    by.decrypt(token)
+        .ok_or(refused(DecryptKind::Authentication))
 }
 
 /// Takes the value out of a record that was encrypted, if it is that of this name and these times.
-fn bound(record: Vec<u8>, collection: &str, key: &str, entry: &Entry) -> Result<Value> {
-    let record = envelope::decode(record.into())?;
+fn bound(record: Bytes, collection: &str, key: &str, entry: &Entry) -> Result<Value> {
+    let record = envelope::decode(record)?;
     let written = &record.entry;
     let same_times =
         written.created_at == entry.created_at && written.expires_at == entry.expires_at;
@@ -197,6 +258,14 @@ fn bound(record: Vec<u8>, collection: &str, key: &str, entry: &Entry) -> Result<
         return Err(refused(DecryptKind::Moved));
     }
     Ok(record.entry.value)
+}
+
+fn no_random_bytes(source: getrandom::Error) -> Error {
+    Error::Unavailable {
+        store: "the system's random source",
+        reason: "it gave no bytes to encrypt with".to_owned(),
+        source: Some(Arc::new(source)),
+    }
 }
 
 const fn refused(kind: DecryptKind) -> Error {

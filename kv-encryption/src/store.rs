@@ -3,11 +3,14 @@
 use async_trait::async_trait;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
-    StoreInfo, Watch,
+    StoreInfo, Watch, aside,
 };
 
 use crate::KeyRing;
-use crate::seal::Policy;
+use crate::seal::{Found, Policy};
+
+/// How many bytes are encrypted or decrypted where the caller runs, which takes up to 0.2 ms.
+const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 /// What an encrypted value looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -114,21 +117,66 @@ impl<S> FernetStore<S> {
 }
 
 impl<S: Store> FernetStore<S> {
-    fn seal(&self, collection: &str, key: &str, entry: Entry) -> Result<Entry> {
+    /// Checks an entry that is to be stored, and gives it its times.
+    fn prepare(&self, entry: Entry) -> Result<Entry> {
         if let Some(limit) = self.info().max_value_bytes {
             let size = entry.value.len() as u64;
             if size > limit {
                 return Err(Error::TooLarge { limit, size });
             }
         }
-        let entry = entry.prepared(self.clock().now())?;
-        self.policy.seal(collection, key, entry)
+        entry.prepared(self.clock().now())
     }
 
-    fn open(&self, collection: &str, key: &str, entry: Option<Entry>) -> Result<Option<Entry>> {
-        entry
-            .map(|entry| self.policy.open(collection, key, entry))
-            .transpose()
+    /// Encrypts an entry whose times are final.
+    pub(crate) async fn seal_as(
+        &self,
+        format: Format,
+        collection: &str,
+        key: &str,
+        entry: Entry,
+    ) -> Result<Entry> {
+        if entry.value.len() <= MAX_INLINE_BYTES {
+            return self.policy.seal(format, collection, key, entry);
+        }
+        let (collection, key) = (collection.to_owned(), key.to_owned());
+        self.aside(move |policy| policy.seal(format, &collection, &key, entry))
+            .await?
+    }
+
+    /// Decrypts an entry that was read, and tells what it was.
+    pub(crate) async fn open(
+        &self,
+        collection: &str,
+        key: &str,
+        entry: Entry,
+    ) -> Result<(Entry, Found)> {
+        if entry.value.len() <= MAX_INLINE_BYTES {
+            return self.policy.open(collection, key, entry);
+        }
+        let (collection, key) = (collection.to_owned(), key.to_owned());
+        self.aside(move |policy| policy.open(&collection, &key, entry))
+            .await?
+    }
+
+    async fn open_found(
+        &self,
+        collection: &str,
+        key: &str,
+        entry: Option<Entry>,
+    ) -> Result<Option<Entry>> {
+        match entry {
+            Some(entry) => Ok(Some(self.open(collection, key, entry).await?.0)),
+            None => Ok(None),
+        }
+    }
+
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Policy) -> T + Send + 'static,
+    ) -> Result<T> {
+        let policy = self.policy.clone();
+        aside(self.inner.info().name, move || work(&policy)).await
     }
 }
 
@@ -137,12 +185,12 @@ impl<S: Store> FernetStore<S> {
 impl<S: Store> Store for FernetStore<S> {
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let entry = self.inner.get(collection, key).await?;
-        self.open(collection, key, entry)
+        self.open_found(collection, key, entry).await
     }
 
     async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let entry = self.inner.get_fresh(collection, key).await?;
-        self.open(collection, key, entry)
+        self.open_found(collection, key, entry).await
     }
 
     async fn put(
@@ -152,7 +200,9 @@ impl<S: Store> Store for FernetStore<S> {
         entry: Entry,
         mode: PutMode,
     ) -> Result<Revision> {
-        let entry = self.seal(collection, key, entry)?;
+        let entry = self.prepare(entry)?;
+        let format = self.policy.format;
+        let entry = self.seal_as(format, collection, key, entry).await?;
         self.inner.put(collection, key, entry, mode).await
     }
 
@@ -162,7 +212,7 @@ impl<S: Store> Store for FernetStore<S> {
 
     async fn take(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let entry = self.inner.take(collection, key).await?;
-        self.open(collection, key, entry)
+        self.open_found(collection, key, entry).await
     }
 
     async fn get_many(
@@ -170,11 +220,15 @@ impl<S: Store> Store for FernetStore<S> {
         collection: &str,
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
-        let entries = self.inner.get_many(collection, keys).await?;
-        let opened = keys.iter().zip(entries);
-        Ok(opened
-            .map(|(key, entry)| self.open(collection, key, entry?))
-            .collect())
+        let read = self.inner.get_many(collection, keys).await?;
+        let size: usize = read.iter().map(size).sum();
+        if size <= MAX_INLINE_BYTES {
+            return Ok(self.policy.open_all(collection, keys, read));
+        }
+        let collection = collection.to_owned();
+        let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+        self.aside(move |policy| policy.open_all(&collection, &keys, read))
+            .await
     }
 
     async fn put_many(
@@ -182,11 +236,16 @@ impl<S: Store> Store for FernetStore<S> {
         collection: &str,
         entries: Vec<(String, Entry)>,
     ) -> Result<Vec<Revision>> {
-        let seal = |(key, entry): (String, Entry)| {
-            let entry = self.seal(collection, &key, entry)?;
-            Ok((key, entry))
+        let prepare = |(key, entry)| Ok((key, self.prepare(entry)?));
+        let entries: Vec<_> = entries.into_iter().map(prepare).collect::<Result<_>>()?;
+        let size: usize = entries.iter().map(|(_, entry)| entry.value.len()).sum();
+        let sealed = if size <= MAX_INLINE_BYTES {
+            self.policy.seal_all(collection, entries)?
+        } else {
+            let collection = collection.to_owned();
+            self.aside(move |policy| policy.seal_all(&collection, entries))
+                .await??
         };
-        let sealed = entries.into_iter().map(seal).collect::<Result<_>>()?;
         self.inner.put_many(collection, sealed).await
     }
 
@@ -230,5 +289,13 @@ impl<S: Store> Store for FernetStore<S> {
         let info = self.inner.info();
         let longest = info.max_value_bytes;
         info.with_max_value_bytes(longest.map(|limit| self.policy.longest_value(limit)))
+    }
+}
+
+/// Returns the size of what was read.
+fn size(read: &Result<Option<Entry>>) -> usize {
+    match read {
+        Ok(Some(entry)) => entry.value.len(),
+        _ => 0,
     }
 }

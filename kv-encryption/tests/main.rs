@@ -4,6 +4,7 @@
 
 mod conformance;
 mod killed;
+mod large;
 mod rotate;
 mod support;
 mod tamper;

@@ -242,8 +242,16 @@ async fn an_unbound_record_passed_off_as_a_bound_one_is_not_authentic() {
     let (store, inside) = stores();
     let python = FernetStore::new(inside.clone(), ring(OLD)).with_format(Format::PythonCompatible);
     // The value looks like what a bound record is made of.
-    let record = envelope::encode_unmarked("c", "k", &Entry::new(value(SECRET))).unwrap();
-    put_entry(&python, "c", "k", Entry::new(Value::from_stored(record))).await;
+    let mut record = Vec::new();
+    let entry = Entry::new(value(SECRET));
+    envelope::encode_unmarked("c", "k", &entry, &mut record).unwrap();
+    put_entry(
+        &python,
+        "c",
+        "k",
+        Entry::new(Value::from_stored(record.into())),
+    )
+    .await;
     let key_id = key(OLD).id().to_owned();
     let bound = format!(r#""__encryption_version__":2,"__key_id__":"{key_id}""#);
     edit(&inside, "k", r#""__encryption_version__":1"#, &bound).await;

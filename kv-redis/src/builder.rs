@@ -241,11 +241,12 @@ impl RedisStoreBuilder {
             }
             Target::Sentinel { urls, master } => {
                 let infos = self.all(urls)?;
-                let sentinel = self
-                    .sentinel(&infos, master)
-                    .map_err(|error| invalid(&error))?;
-                let node = Node::new(sentinel, limits, Arc::default());
-                Ok((Link::one(node, limits), places(&infos)))
+                let dial = || {
+                    self.sentinel(&infos, master)
+                        .map_err(|error| invalid(&error))
+                };
+                let node = Node::new(dial()?, limits, Arc::default());
+                Ok((Link::one(node, dial()?, limits), places(&infos)))
             }
         }
     }
@@ -254,8 +255,9 @@ impl RedisStoreBuilder {
         let info = self.log_in(self.secure(info)?);
         let places = places(std::slice::from_ref(&info));
         let client = Client::open(info).map_err(|error| invalid(&error))?;
+        let watched = Dial::Direct(client.clone());
         let node = Node::new(Dial::Direct(client), self.limits, Arc::default());
-        Ok((Link::one(node, self.limits), places))
+        Ok((Link::one(node, watched, self.limits), places))
     }
 
     fn all(&self, urls: &[String]) -> Result<Vec<ConnectionInfo>> {

@@ -35,7 +35,11 @@ pub(crate) async fn get_many(
         let deadline = config.link.deadline();
         let records = read(config, &names, Strings::AndOthers, deadline).await?;
         let now = config.clock.now();
-        entries.extend(records.into_iter().map(|record| record::live(record?, now)));
+        entries.extend(
+            records
+                .into_iter()
+                .map(|record| record::live(record?, || now)),
+        );
     }
     Ok(entries)
 }

@@ -17,18 +17,22 @@ pub(crate) fn bytes(value: Value) -> Result<Option<Bytes>, Failure> {
     }
 }
 
-/// Returns the live entry in a record.
-pub(crate) fn live(record: Option<Bytes>, now: Timestamp) -> Result<Option<Entry>> {
+/// Returns the live entry in a record. Asks for the time only where it matters.
+pub(crate) fn live(
+    record: Option<Bytes>,
+    now: impl FnOnce() -> Timestamp,
+) -> Result<Option<Entry>> {
     let Some(record) = record else {
         return Ok(None);
     };
-    let entry = envelope::decode(record)?.entry;
-    Ok(Some(entry).filter(|entry| !entry.is_expired(now)))
+    let entry = envelope::decode_entry(record)?;
+    let has_ended = entry.expires_at.is_some() && entry.is_expired(now());
+    Ok((!has_ended).then_some(entry))
 }
 
 /// Tells whether a record that was there counts: it is live, or cannot be read.
 pub(crate) fn counts(record: Option<Bytes>, now: Timestamp) -> bool {
-    !matches!(live(record, now), Ok(None))
+    !matches!(live(record, || now), Ok(None))
 }
 
 /// Returns the entry of a record that says that it is of this collection and key.

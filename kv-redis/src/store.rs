@@ -14,7 +14,7 @@ use crate::bulk::Went;
 use crate::error::STORE;
 use crate::link::Repeat;
 use crate::write::Write;
-use crate::{RedisStoreBuilder, bulk, listing, name, record};
+use crate::{RedisStoreBuilder, bulk, listing, name, record, watch};
 
 /// A store on Redis 6.2 or later: one server, the master that sentinels name, or a cluster. Clones
 /// share the connection.
@@ -30,6 +30,11 @@ use crate::{RedisStoreBuilder, bulk, listing, name, record};
 /// `put_many` and `delete_many` go in steps of up to 256 keys, and are not atomic. `flush` waits
 /// for nothing: what was acknowledged is as durable as the server's settings make it. `cull`
 /// returns 0, as the server reclaims expired entries by itself.
+///
+/// `watch` has connections of its own, by client tracking, and never fails. A connection that ends
+/// is told as lost at once, one that goes silent after 1 s and the
+/// [response timeout](RedisStoreBuilder::response_timeout), in which changes go unseen. Where the
+/// server does not let its changes be watched, a watch stays lost and warns once, through `tracing`.
 ///
 /// # Errors
 ///
@@ -136,7 +141,9 @@ impl Store for RedisStore {
         let request = link.request(&name, command);
         let answer = link.call(&request, Repeat::Read, link.deadline()).await;
         let held = answer.and_then(record::bytes);
-        record::live(held.map_err(|failure| failure.error)?, self.clock().now())
+        record::live(held.map_err(|failure| failure.error)?, || {
+            self.clock().now()
+        })
     }
 
     async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
@@ -165,7 +172,7 @@ impl Store for RedisStore {
     async fn take(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         names::check(collection, key)?;
         match bulk::remove(&self.config, &name::record(collection, key)).await? {
-            Went::Record(held) => record::live(held, self.clock().now()),
+            Went::Record(held) => record::live(held, || self.clock().now()),
             Went::Other(error) => Err(error),
         }
     }
@@ -224,10 +231,8 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    fn watch(&self, _: &str) -> Result<Watch> {
-        Err(Error::Unsupported {
-            what: "watching for changes",
-        })
+    fn watch(&self, prefix: &str) -> Result<Watch> {
+        Ok(watch::begin(Arc::clone(&self.config), prefix))
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -131,7 +131,7 @@ impl Write {
             return Err(Error::Conflict);
         };
         if !matches!(
-            record::live(Some(old.clone()), config.clock.now()),
+            record::live(Some(old.clone()), || config.clock.now()),
             Ok(Some(_))
         ) {
             return Err(Error::Conflict);

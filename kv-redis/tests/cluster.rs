@@ -50,12 +50,12 @@ impl Nodes {
     }
 }
 
-fn node() -> RedisServer {
+pub(crate) fn node() -> RedisServer {
     RedisServer::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
 }
 
 /// Waits until the nodes have come to an agreement.
-fn until(mut agreed: impl FnMut() -> bool) {
+pub(crate) fn until(mut agreed: impl FnMut() -> bool) {
     let started = Instant::now();
     while !agreed() {
         assert!(
@@ -66,7 +66,7 @@ fn until(mut agreed: impl FnMut() -> bool) {
     }
 }
 
-fn run(url: &str, words: &[&str]) {
+pub(crate) fn run(url: &str, words: &[&str]) {
     command::<redis::Value>(url, words).unwrap();
 }
 

@@ -16,4 +16,6 @@ mod sentinel;
 mod support;
 mod tls;
 mod vectors;
+mod watch;
+mod watch_failover;
 mod wire;

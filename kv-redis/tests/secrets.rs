@@ -15,10 +15,10 @@ const SECRET: &str = "hunter2";
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -42,7 +42,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
+pub(crate) fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

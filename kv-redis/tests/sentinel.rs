@@ -8,14 +8,14 @@ use kv_tests::services::{RedisServer, SENTINEL_MASTER};
 
 use crate::support::{command, create, get, put, server, value};
 
-struct Watched {
-    master: RedisServer,
-    replica: RedisServer,
-    sentinels: Vec<RedisServer>,
+pub(crate) struct Watched {
+    pub(crate) master: RedisServer,
+    pub(crate) replica: RedisServer,
+    pub(crate) sentinels: Vec<RedisServer>,
 }
 
 impl Watched {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let master = server();
         let port = master.port().to_string();
         let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &port]);
@@ -47,18 +47,35 @@ impl Watched {
         self.sentinels.iter().map(RedisServer::url).collect()
     }
 
-    fn store(&self) -> RedisStore {
+    pub(crate) fn store(&self) -> RedisStore {
         RedisStore::sentinel(self.urls(), SENTINEL_MASTER)
             .build()
             .unwrap()
     }
 
     /// Waits until the replica has what was written.
-    fn replicate(&self) {
+    pub(crate) fn replicate(&self) {
         let url = self.replica.url();
         let started = Instant::now();
         while command::<i64>(&url, &["EXISTS", "c::k"]).unwrap() == 0 {
             assert!(started.elapsed() < Duration::from_secs(30));
+        }
+    }
+
+    /// Has the replica made the master.
+    pub(crate) async fn fail_over(&self) {
+        let sentinel = &self.sentinels[0];
+        let failover = ["SENTINEL", "FAILOVER", SENTINEL_MASTER];
+        let started = Instant::now();
+        // It first has to find the replica fit.
+        while command::<()>(&sentinel.url(), &failover).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let started = Instant::now();
+        while !is_master(&self.replica) {
+            assert!(started.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
@@ -92,24 +109,12 @@ async fn a_master_that_was_told_to_follow_is_left() {
     let store = watched.store();
     put(&store, "k", "v").await.unwrap();
     watched.replicate();
-    let sentinel = &watched.sentinels[0];
-    let failover = ["SENTINEL", "FAILOVER", SENTINEL_MASTER];
-    let started = Instant::now();
-    // It first has to find the replica fit.
-    while command::<()>(&sentinel.url(), &failover).is_err() {
-        assert!(started.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let started = Instant::now();
-    while !is_master(&watched.replica) {
-        assert!(started.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    watched.fail_over().await;
     assert_writable_within(&store, Duration::from_secs(15)).await;
     assert_eq!(get(&store, "k").await, Some(value("v")));
 }
 
-fn is_master(server: &RedisServer) -> bool {
+pub(crate) fn is_master(server: &RedisServer) -> bool {
     let info: String = command(&server.url(), &["INFO", "replication"]).unwrap();
     info.contains("role:master")
 }

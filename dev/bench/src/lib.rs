@@ -48,23 +48,10 @@ pub fn compare(
     mut ours: impl FnMut(usize) -> Duration,
     mut theirs: impl FnMut(usize) -> Duration,
 ) {
-    let mut times = [Vec::new(), Vec::new(), Vec::new()];
-    for round in 0..=rounds {
-        // Whoever is second may find the caches as the first left them.
-        let (own, other) = if round % 2 == 0 {
-            (ours(round), theirs(round))
-        } else {
-            let other = theirs(round);
-            (ours(round), other)
-        };
-        if round > 0 {
-            let [own, other] = [own, other].map(|time| time.as_nanos() as f64 / operations as f64);
-            for (list, value) in times.iter_mut().zip([own, other, own / other]) {
-                list.push(value);
-            }
-        }
-    }
-    let [own, other, ratio] = times.map(median);
+    let per_operation = |time: Duration| time.as_nanos() as f64 / operations as f64;
+    let times = turns(rounds, &mut ours, &mut theirs);
+    let times = times.into_iter().map(|pair| pair.map(per_operation));
+    let (own, other, ratio) = medians(times, |own, other| own / other);
     print(figure, own, other, ratio, "ns");
 }
 
@@ -75,22 +62,33 @@ pub fn compare_rates(
     mut ours: impl FnMut(usize) -> f64,
     mut theirs: impl FnMut(usize) -> f64,
 ) {
-    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-    for round in 0..=rounds {
-        let (own, other) = if round % 2 == 0 {
-            (ours(round), theirs(round))
-        } else {
-            let other = theirs(round);
-            (ours(round), other)
-        };
-        if round > 0 {
-            for (list, value) in rates.iter_mut().zip([own, other, own / other]) {
-                list.push(value);
-            }
-        }
-    }
-    let [own, other, ratio] = rates.map(median);
+    let rates = turns(rounds, &mut ours, &mut theirs);
+    let (own, other, ratio) = medians(rates, |own, other| own / other);
     print(figure, own, other, ratio, "/s");
+}
+
+/// Times `ours` and `theirs` in turns as [`compare`] does, and prints what one operation of ours
+/// takes longer: the median of the rounds' own differences. `goal` is the most that it may, in
+/// nanoseconds.
+#[expect(clippy::print_stdout, reason = "the figures are the output")]
+pub fn compare_added(
+    name: &str,
+    goal: Option<f64>,
+    rounds: usize,
+    operations: usize,
+    mut ours: impl FnMut(usize) -> Duration,
+    mut theirs: impl FnMut(usize) -> Duration,
+) {
+    let per_operation = |time: Duration| time.as_nanos() as f64 / operations as f64;
+    let times = turns(rounds, &mut ours, &mut theirs);
+    let times = times.into_iter().map(|pair| pair.map(per_operation));
+    let (own, other, added) = medians(times, |own, other| own - other);
+    let goal = goal.map_or("-".to_owned(), |goal| {
+        format!("<= {goal:.0} {}", verdict(added <= goal))
+    });
+    println!(
+        "{name:<26} ours {own:>6.0} ns  without {other:>6.0} ns  adds {added:>6.0} ns  goal {goal}"
+    );
 }
 
 /// Makes a JSON object of [`VALUE_BYTES`] that no other call has made: an engine may skip a write
@@ -163,6 +161,38 @@ impl Drop for Python {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Lets the two take turns, and returns what each answered in each round but the first.
+fn turns<T>(
+    rounds: usize,
+    ours: &mut dyn FnMut(usize) -> T,
+    theirs: &mut dyn FnMut(usize) -> T,
+) -> Vec<[T; 2]> {
+    let turn = |round| {
+        // Whoever is second may find the caches as the first left them.
+        if round % 2 == 0 {
+            return [ours(round), theirs(round)];
+        }
+        let other = theirs(round);
+        [ours(round), other]
+    };
+    (0..=rounds).map(turn).skip(1).collect()
+}
+
+/// Returns the medians of the rounds' pairs, and of what `combine` makes of each pair.
+fn medians(
+    rounds: impl IntoIterator<Item = [f64; 2]>,
+    combine: impl Fn(f64, f64) -> f64,
+) -> (f64, f64, f64) {
+    let mut lists = [Vec::new(), Vec::new(), Vec::new()];
+    for [own, other] in rounds {
+        let values = [own, other, combine(own, other)];
+        for (list, value) in lists.iter_mut().zip(values) {
+            list.push(value);
+        }
+    }
+    lists.map(median).into()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -107,10 +107,13 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
         reason: "it gave no bytes to mark the write with".to_owned(),
         source: Some(Arc::new(source)),
     })?;
-    write(collection, key, entry, Some(u128::from_le_bytes(revision)))
+    let mut record = Vec::with_capacity(capacity(collection, key, entry));
+    let revision = u128::from_le_bytes(revision);
+    write(&mut record, collection, key, entry, Some(revision))?;
+    Ok(record.into())
 }
 
-/// Writes a record without the member `revision`: the same arguments make the same bytes.
+/// Appends a record without the member `revision`: the same arguments make the same bytes.
 ///
 /// For what is put inside something else, such as a ciphertext. A backend stores what [`encode`]
 /// writes.
@@ -118,27 +121,42 @@ pub fn encode(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
 /// # Errors
 ///
 /// [`Error::Encode`] does not happen for names that are text.
-pub fn encode_unmarked(collection: &str, key: &str, entry: &Entry) -> Result<Bytes> {
-    write(collection, key, entry, None)
+pub fn encode_unmarked(
+    collection: &str,
+    key: &str,
+    entry: &Entry,
+    record: &mut Vec<u8>,
+) -> Result<()> {
+    record.reserve(capacity(collection, key, entry));
+    write(record, collection, key, entry, None)
 }
 
-fn write(collection: &str, key: &str, entry: &Entry, revision: Option<u128>) -> Result<Bytes> {
-    // Room for the punctuation, the dates and names without escapes.
-    let capacity = 224 + collection.len() + key.len() + entry.value.len();
-    let mut record = Vec::with_capacity(capacity);
+/// Returns the room that a record takes whose names have nothing to escape: that for the
+/// punctuation, the dates and what it holds.
+const fn capacity(collection: &str, key: &str, entry: &Entry) -> usize {
+    224 + collection.len() + key.len() + entry.value.len()
+}
+
+fn write(
+    record: &mut Vec<u8>,
+    collection: &str,
+    key: &str,
+    entry: &Entry,
+    revision: Option<u128>,
+) -> Result<()> {
     record.extend_from_slice(br#"{"collection":"#);
-    push_string(&mut record, collection)?;
-    push_date(&mut record, r#","created_at":"#, entry.created_at);
-    push_date(&mut record, r#","expires_at":"#, entry.expires_at);
+    push_string(record, collection)?;
+    push_date(record, r#","created_at":"#, entry.created_at);
+    push_date(record, r#","expires_at":"#, entry.expires_at);
     record.extend_from_slice(br#","key":"#);
-    push_string(&mut record, key)?;
+    push_string(record, key)?;
     if let Some(revision) = revision {
         record.extend_from_slice(format!(r#","revision":"{revision:032x}""#).as_bytes());
     }
     record.extend_from_slice(br#","value":"#);
     record.extend_from_slice(entry.value.as_bytes());
     record.extend_from_slice(br#","version":1}"#);
-    Ok(record.into())
+    Ok(())
 }
 
 /// Reads the text of one value as [`decode`] reads the member `value`, and shares its bytes.
@@ -173,7 +191,33 @@ pub fn decode_value(text: &Bytes) -> Result<Value> {
 /// or no object, when a date is not a string or has no offset, or when a member is nested deeper
 /// than 127 levels, which makes 128 with the record around it.
 pub fn decode(record: Bytes) -> Result<Envelope> {
-    read(record).map_err(corrupted)
+    let read = read(&record).map_err(corrupted)?;
+    Ok(Envelope {
+        entry: Entry {
+            value: read.value,
+            created_at: read.created_at,
+            expires_at: read.expires_at,
+            revision: Some(Revision::from_bytes(record.clone())),
+        },
+        record,
+        collection: read.collection,
+        key: read.key,
+    })
+}
+
+/// Reads the entry of a record as [`decode`] does, for those who do not ask for its names.
+///
+/// # Errors
+///
+/// Those of [`decode`].
+pub fn decode_entry(record: Bytes) -> Result<Entry> {
+    let read = read(&record).map_err(corrupted)?;
+    Ok(Entry {
+        value: read.value,
+        created_at: read.created_at,
+        expires_at: read.expires_at,
+        revision: Some(Revision::from_bytes(record)),
+    })
 }
 
 const fn corrupted(reason: &'static str) -> Error {
@@ -183,28 +227,24 @@ const fn corrupted(reason: &'static str) -> Error {
     }
 }
 
-/// Reads a record, or says what is wrong with it.
-fn read(record: Bytes) -> Result<Envelope, &'static str> {
-    let text = std::str::from_utf8(&record).map_err(|_| "it is not UTF-8")?;
-    let mut members = Members::default();
-    scan::members(text, |name, span| {
-        let member = match &*unescape(&text[name]).unwrap_or_default() {
-            "collection" => &mut members.collection,
-            "created_at" => &mut members.created_at,
-            "expires_at" => &mut members.expires_at,
-            "key" => &mut members.key,
-            "value" => &mut members.value,
-            _ => return,
-        };
-        *member = Some(span);
-    })?;
+/// What a record holds.
+struct Read {
+    value: Value,
+    created_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    collection: Option<Range<usize>>,
+    key: Option<Range<usize>>,
+}
 
-    let entry = Entry::new(value(&record, text, members.value)?)
-        .with_created_at(date(text, members.created_at)?)
-        .with_expires_at(date(text, members.expires_at)?);
-    Ok(Envelope {
-        entry: entry.with_revision(Revision::from_bytes(record.clone())),
-        record,
+/// Reads a record, or says what is wrong with it.
+fn read(record: &Bytes) -> Result<Read, &'static str> {
+    let text = std::str::from_utf8(record).map_err(|_| "it is not UTF-8")?;
+    let mut members = Members::default();
+    scan::members(text, |name, span| members.add(&text[name], span))?;
+    Ok(Read {
+        value: value(record, text, members.value)?,
+        created_at: date(text, members.created_at)?,
+        expires_at: date(text, members.expires_at)?,
         collection: members.collection,
         key: members.key,
     })
@@ -218,6 +258,26 @@ struct Members {
     expires_at: Option<Range<usize>>,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
+}
+
+impl Members {
+    /// Adds a member, by its name in quotes, if it is one of these.
+    fn add(&mut self, name: &str, span: Range<usize>) {
+        let member = match name {
+            r#""collection""# => &mut self.collection,
+            r#""created_at""# => &mut self.created_at,
+            r#""expires_at""# => &mut self.expires_at,
+            r#""key""# => &mut self.key,
+            r#""value""# => &mut self.value,
+            _ if name.contains('\\') => {
+                // Once without its escapes, a name has none.
+                let plain = unescape(name).filter(|plain| !plain.contains(['\\', '"']));
+                return plain.map_or((), |plain| self.add(&format!("\"{plain}\""), span));
+            }
+            _ => return,
+        };
+        *member = Some(span);
+    }
 }
 
 fn value(record: &Bytes, text: &str, span: Option<Range<usize>>) -> Result<Value, &'static str> {
@@ -242,8 +302,12 @@ fn date(text: &str, span: Option<Range<usize>>) -> Result<Option<Timestamp>, &'s
     if date == "null" {
         return Ok(None);
     }
-    unescape(date)
-        .and_then(|date| date::parse(&date))
+    let plain = date
+        .strip_prefix('"')
+        .and_then(|date| date.strip_suffix('"'));
+    plain
+        .and_then(date::parse)
+        .or_else(|| date::parse(&unescape(date)?))
         .map(Some)
         .ok_or("a date is not a time with an offset in the years 1 to 9999")
 }

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr2;
+
 /// The deepest nesting of a value: what [`Value::from_json`](crate::Value::from_json) takes.
 const MAX_DEPTH: u32 = 127;
 
@@ -21,15 +23,6 @@ const fn special_in(block: u64) -> u64 {
     let quote = quote.wrapping_sub(ONES) & !quote;
     let backslash = backslash.wrapping_sub(ONES) & !backslash;
     (control | quote | backslash) & (ONES << 7)
-}
-
-/// Tells whether none of these bytes is special in a string. Compiles to vector instructions.
-fn is_plain(block: &[u8; 64]) -> bool {
-    let least = block.iter().fold(u8::MAX, |least, byte| {
-        let least = least.min(byte ^ b'"').min(byte ^ b'\\');
-        least.min(byte.saturating_sub(0x1f))
-    });
-    least > 0
 }
 
 /// What a scan finds, or what is wrong with the text.
@@ -159,28 +152,27 @@ impl Text<'_> {
         }
     }
 
-    /// Skips to the next byte that is special in a string: 8 bytes at a time as far as a short one
-    /// goes, and then 64, as most of a record is the text of strings.
+    /// Skips to the next byte that is special in a string, or to the end: 8 bytes at a time as far
+    /// as a short one goes, and then many, as most of a record is the text of strings.
     fn plain(self, mut at: usize) -> usize {
         let short = at + 32;
-        while let Some(block) = self.0[at..].first_chunk() {
+        while at < short
+            && let Some(block) = self.0[at..].first_chunk()
+        {
             let special = special_in(u64::from_le_bytes(*block));
             if special != 0 {
                 return at + special.trailing_zeros() as usize / 8;
             }
             at += block.len();
-            if at == short {
-                while let Some(block) = self.0[at..].first_chunk()
-                    && is_plain(block)
-                {
-                    at += block.len();
-                }
-            }
         }
-        let rest = self.0[at..].iter();
-        at + rest
-            .take_while(|byte| special_in(u64::from(**byte)) & 0x80 == 0)
-            .count()
+        let rest = &self.0[at..];
+        let plain = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
+        // To look for the least byte compiles to vector instructions, to look for a place does not.
+        let least = plain.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+        if least < 0x20 {
+            return at + plain.iter().take_while(|byte| **byte >= 0x20).count();
+        }
+        at + plain.len()
     }
 
     fn number(self, mut at: usize) -> Option<usize> {

@@ -3,6 +3,7 @@
 mod cached;
 #[cfg(feature = "compression")]
 mod compressed;
+mod default_value;
 mod fallback;
 pub(crate) mod forward;
 mod limit_size;
@@ -11,8 +12,11 @@ mod prefix;
 mod prefix_collections;
 mod prefix_keys;
 mod read_only;
+mod remove;
 mod rename;
 mod retry;
+mod routing;
+mod single_collection;
 mod single_flight;
 mod stats;
 mod timeout;
@@ -22,6 +26,7 @@ mod ttl_clamp;
 pub use cached::Cached;
 #[cfg(feature = "compression")]
 pub use compressed::Compressed;
+pub use default_value::DefaultValue;
 pub use fallback::Fallback;
 pub use limit_size::LimitSize;
 pub use operation::Operation;
@@ -29,6 +34,8 @@ pub use prefix_collections::PrefixCollections;
 pub use prefix_keys::PrefixKeys;
 pub use read_only::ReadOnly;
 pub use retry::Retry;
+pub use routing::Routing;
+pub use single_collection::SingleCollection;
 pub use single_flight::SingleFlight;
 pub use stats::{Latency, OperationStats, Stats, StatsSnapshot};
 pub use timeout::Timeout;

@@ -44,7 +44,7 @@ impl Prefix {
     /// seem to keep them.
     pub(super) fn add(&self, name: &str) -> Result<String> {
         (self.check)(name)?;
-        Ok(format!("{}{name}", self.text))
+        Ok([&self.text, name].concat())
     }
 
     /// Returns the stored names of `names`.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::forward::forward;
 use super::prefix::Prefix;
+use super::remove::remove_collections;
 use super::rename::inside;
 use crate::{
     CollectionPage, Entry, KeyPage, KeyQuery, PutMode, Result, Revision, Store, Watch, name,
@@ -51,23 +52,6 @@ impl<S> PrefixCollections<S> {
     pub fn new(inner: S, prefix: &str) -> Result<Self> {
         let prefix = Prefix::new(prefix, name::check_collection)?;
         Ok(Self { inner, prefix })
-    }
-}
-
-impl<S: Store> PrefixCollections<S> {
-    /// Does the work of `destroy`, adding to `removed` also when it fails.
-    async fn destroy_counting(&self, removed: &mut u64) -> Result<()> {
-        let mut query = KeyQuery::new();
-        loop {
-            let page = self.collections(query.clone()).await?;
-            for collection in page.collections {
-                *removed += self.clear(&collection).await?;
-            }
-            let Some(next) = page.next else {
-                return Ok(());
-            };
-            query.cursor = Some(next);
-        }
     }
 }
 
@@ -143,7 +127,7 @@ impl<S: Store> Store for PrefixCollections<S> {
 
     async fn destroy(&self) -> Result<()> {
         let mut removed = 0;
-        let destroyed = self.destroy_counting(&mut removed).await;
+        let destroyed = remove_collections(self, &mut removed).await;
         destroyed.map_err(|error| error.of_the_whole(removed > 0, self.info().name))
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::forward::forward;
 use super::prefix::Prefix;
-use super::rename::inside;
+use super::rename::{as_strs, inside};
 use crate::{
     CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store, Watch, name,
 };
@@ -207,8 +207,4 @@ impl<S: Store> Store for PrefixKeys<S> {
             Some((collection, names.strip(&key)?))
         }))
     }
-}
-
-fn as_strs(keys: &[String]) -> Vec<&str> {
-    keys.iter().map(String::as_str).collect()
 }

@@ -1,4 +1,4 @@
-//! [`inside`]: the changes of a store as a wrapper sees them that renames or narrows.
+//! What wrappers have in common that rename or narrow.
 
 use std::future::ready;
 
@@ -21,4 +21,9 @@ pub(super) fn inside(
         })
     });
     changes.boxed()
+}
+
+/// Borrows renamed keys as the bulk operations take them.
+pub(super) fn as_strs(keys: &[String]) -> Vec<&str> {
+    keys.iter().map(String::as_str).collect()
 }

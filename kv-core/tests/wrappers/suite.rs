@@ -63,6 +63,35 @@ mod prefix_collections {
     kv_core::undecodable_tests!(make_prefixed);
 }
 
+/// With the separator that no collection holds; the suite's collections hold the usual one.
+mod single_collection {
+    use super::*;
+
+    const SEPARATOR: &str = "::";
+    /// What the suite's collections and keys leave each other of a stored key.
+    const LONGEST_COLLECTION: usize = name::MAX_KEY_BYTES - SEPARATOR.len() - "k".len();
+    const LONGEST_KEY: usize = 900;
+
+    async fn make_single(
+        clock: Arc<ManualClock>,
+    ) -> Fixture<wrappers::SingleCollection<Reference>> {
+        let fixture = make_spoilable(clock).await;
+        let store = Arc::clone(&fixture);
+        let fixture = fixture.map(|store| {
+            let store = store.single_collection("all").unwrap();
+            store.with_separator(SEPARATOR).unwrap()
+        });
+        let fixture = fixture.with_longest_names(LONGEST_COLLECTION, LONGEST_KEY);
+        fixture.with_spoiler(move |collection, key| {
+            store.spoil("all", &format!("{collection}{SEPARATOR}{key}"));
+            std::future::ready(())
+        })
+    }
+
+    kv_core::conformance_tests!(make_single);
+    kv_core::undecodable_tests!(make_single);
+}
+
 mod limit_size {
     use super::*;
 
@@ -214,6 +243,29 @@ mod retry_over_faults {
     mod bulk_by_singles {
         kv_core::conformance_tests!(super::make_patient_by_singles);
     }
+}
+
+/// Half of the collections go to each of two stores.
+mod routing {
+    use super::*;
+
+    async fn make_routing(clock: Arc<ManualClock>) -> Fixture<wrappers::Routing<Reference>> {
+        let other = Arc::new(ReferenceStore::new(Arc::clone(&clock)));
+        let fixture = make_spoilable(clock).await;
+        let stores = [Arc::clone(&fixture), Arc::clone(&other)];
+        let fixture = fixture.map(|store| store.routing().with_rule(goes_to_other, other));
+        fixture.with_spoiler(move |collection, key| {
+            stores[usize::from(goes_to_other(&collection))].spoil(&collection, &key);
+            std::future::ready(())
+        })
+    }
+
+    fn goes_to_other(collection: &str) -> bool {
+        collection.bytes().fold(0, |sum, byte| sum ^ byte) % 2 == 1
+    }
+
+    kv_core::conformance_tests!(make_routing);
+    kv_core::undecodable_tests!(make_routing);
 }
 
 mod single_flight {

@@ -1,6 +1,6 @@
 //! [`Cluster`]: nodes that share the keys out among them by slots.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -88,6 +88,16 @@ impl Cluster {
         Ok(self.slots(deadline).await?.parts())
     }
 
+    /// Asks for the masters, whatever is known of them.
+    pub(crate) async fn masters(&self, deadline: Instant) -> Result<BTreeSet<Address>, Failure> {
+        Ok(self.ask_any(deadline).await?.masters())
+    }
+
+    /// Returns the way to a node, for a connection of another use.
+    pub(crate) fn dial(&self, address: &Address) -> Result<Arc<Dial>, Failure> {
+        Ok(self.node(address)?.dial())
+    }
+
     /// Sends `request` once to a node that is taking over the key's slot.
     async fn attempt_asking(
         &self,
@@ -116,6 +126,11 @@ impl Cluster {
         if let Some(slots) = &self.known().slots {
             return Ok(Arc::clone(slots));
         }
+        self.ask_any(deadline).await
+    }
+
+    /// Asks the nodes who has which slots, and believes the first that answers.
+    async fn ask_any(&self, deadline: Instant) -> Result<Arc<Slots>, Failure> {
         let mut candidates: Vec<Address> = self.known().former.nodes().cloned().collect();
         candidates.extend_from_slice(&self.seeds);
         candidates.sort_unstable();

@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use kv_core::Result;
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::sentinel::SentinelClient;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::Limits;
+use crate::error::{connecting, unavailable};
+
+/// How many requests may wait for the connection to take them.
+const PIPELINE_BUFFER: usize = 1024;
 
 /// The way to a server.
 pub(crate) enum Dial {
@@ -19,10 +27,29 @@ pub(crate) enum Dial {
 }
 
 impl Dial {
-    pub(crate) async fn connect(
+    /// Connects and logs in. `on_push` is told what the server sends unasked, and is dropped when
+    /// the connection ends.
+    pub(crate) async fn open(
         &self,
-        config: &AsyncConnectionConfig,
-    ) -> RedisResult<MultiplexedConnection> {
+        limits: Limits,
+        on_push: impl AsyncPushSender,
+    ) -> Result<MultiplexedConnection> {
+        let within = limits.connect_timeout;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(within))
+            // Every request has a timeout of its own.
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(PIPELINE_BUFFER)
+            .set_push_sender(on_push);
+        let connected = timeout(self.longest(within), self.connect(&config));
+        let Ok(connected) = connected.await else {
+            let reason = format!("it could not be connected to within {within:?}");
+            return Err(unavailable(reason, None));
+        };
+        connected.map_err(connecting)
+    }
+
+    async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
         match self {
             Self::Direct(client) => {
                 client

@@ -6,7 +6,9 @@ mod dial;
 mod node;
 mod policy;
 mod slots;
+mod tracking;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,10 +17,12 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::error::Failure;
+use crate::inbox::Inbox;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use dial::Dial;
 pub(crate) use node::Node;
+pub(crate) use tracking::Tracking;
 
 /// The longest wait before a request is repeated, for the first time and for any time.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
@@ -57,8 +61,12 @@ impl Request {
 
 /// The servers.
 enum Servers {
-    One(Node),
-    Cluster(Box<Cluster>),
+    /// The way to it is another one for watches, which must not hold up operations by it.
+    One {
+        node: Node,
+        watched: Box<Dial>,
+    },
+    Cluster(Arc<Cluster>),
 }
 
 /// The way to the servers.
@@ -68,16 +76,17 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) const fn one(node: Node, limits: Limits) -> Self {
+    pub(crate) fn one(node: Node, watched: Dial, limits: Limits) -> Self {
+        let watched = Box::new(watched);
         Self {
-            servers: Servers::One(node),
+            servers: Servers::One { node, watched },
             limits,
         }
     }
 
     pub(crate) fn cluster(cluster: Cluster, limits: Limits) -> Self {
         Self {
-            servers: Servers::Cluster(Box::new(cluster)),
+            servers: Servers::Cluster(Arc::new(cluster)),
             limits,
         }
     }
@@ -85,7 +94,7 @@ impl Link {
     /// Makes a request about the record `key`.
     pub(crate) fn request(&self, key: &str, command: Cmd) -> Request {
         let slot = match &self.servers {
-            Servers::One(_) => 0,
+            Servers::One { .. } => 0,
             Servers::Cluster(_) => slots::of(key.as_bytes()),
         };
         Request::of_slot(slot, command)
@@ -93,7 +102,7 @@ impl Link {
 
     /// Tells whether one command may be about keys of different slots.
     pub(crate) const fn spans_slots(&self) -> bool {
-        matches!(self.servers, Servers::One(_))
+        matches!(self.servers, Servers::One { .. })
     }
 
     /// Returns until when an operation that begins now may take.
@@ -111,7 +120,7 @@ impl Link {
         let mut repeats = 0;
         loop {
             let result = match &self.servers {
-                Servers::One(node) => node.attempt(&request.command, deadline).await,
+                Servers::One { node, .. } => node.attempt(&request.command, deadline).await,
                 Servers::Cluster(cluster) => {
                     cluster
                         .attempt(request.slot, &request.command, deadline)
@@ -133,7 +142,7 @@ impl Link {
         repeat: Repeat,
         deadline: Instant,
     ) -> Vec<Result<Value, Failure>> {
-        let Servers::One(node) = &self.servers else {
+        let Servers::One { node, .. } = &self.servers else {
             let calls = requests
                 .iter()
                 .map(|request| self.call(request, repeat, deadline));
@@ -162,8 +171,16 @@ impl Link {
     /// Returns a slot of each server that holds a part of the records, in ascending order.
     pub(crate) async fn parts(&self, deadline: Instant) -> Result<Vec<u16>, Failure> {
         match &self.servers {
-            Servers::One(_) => Ok(vec![0]),
+            Servers::One { .. } => Ok(vec![0]),
             Servers::Cluster(cluster) => cluster.parts(deadline).await,
+        }
+    }
+
+    /// Has every server tell `inbox` the names of the records that change.
+    pub(crate) async fn track(&self, inbox: &Arc<Inbox>) -> Result<Tracking> {
+        match &self.servers {
+            Servers::One { watched, .. } => Tracking::of_one(watched, self.limits, inbox).await,
+            Servers::Cluster(cluster) => Tracking::of_all(cluster, self.limits, inbox).await,
         }
     }
 
@@ -176,16 +193,21 @@ impl Link {
         deadline: Instant,
     ) -> bool {
         let may = failure.kind.may_pass() || (repeat == Repeat::Read && failure.is_lost());
-        let wait = FIRST_WAIT
-            .saturating_mul(1 << repeats.min(16))
-            .min(LONGEST_WAIT)
-            .mul_f64(fastrand::f64());
+        let wait = wait_before(repeats);
         if !may || repeats >= self.limits.retries || Instant::now() + wait >= deadline {
             return false;
         }
         sleep(wait).await;
         true
     }
+}
+
+/// Returns how long to wait before the repeat after so many others.
+pub(crate) fn wait_before(repeats: u32) -> Duration {
+    FIRST_WAIT
+        .saturating_mul(1 << repeats.min(16))
+        .min(LONGEST_WAIT)
+        .mul_f64(fastrand::f64())
 }
 
 /// Returns a failure when the server did nothing at all, and may if asked again.

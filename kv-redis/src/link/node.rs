@@ -7,18 +7,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use kv_core::{Error, Result};
+use kv_core::Result;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use redis::{Cmd, Pipeline, PushInfo, RedisError, RedisResult, Value};
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::dial::Dial;
 use super::{Limits, policy};
-use crate::error::{Failure, Kind, answer, connecting, unavailable};
-
-/// How many requests may wait for the connection to take them.
-const PIPELINE_BUFFER: usize = 1024;
+use crate::error::{Failure, Kind, answer, unavailable};
 
 /// One server. Connects when it is first asked, and again after the connection broke.
 pub(crate) struct Node {
@@ -136,6 +133,11 @@ impl Node {
             policy_checked,
             state: Mutex::new(State::Closed),
         }
+    }
+
+    /// Returns the way to the server, for a connection of another use.
+    pub(crate) fn dial(&self) -> Arc<Dial> {
+        Arc::clone(&self.dial)
     }
 
     /// Sends `request` once, and waits for its answer until `deadline`.
@@ -284,24 +286,6 @@ async fn open(dial: &Dial, limits: Limits) -> Result<Line> {
         let _alarm = &alarm;
         Ok(())
     };
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(limits.connect_timeout))
-        // Every request has a timeout of its own.
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(PIPELINE_BUFFER)
-        .set_push_sender(on_push);
-    let connected = dial.connect(&config);
-    match timeout(dial.longest(limits.connect_timeout), connected).await {
-        Ok(Ok(connection)) => Ok(Line { connection, health }),
-        Ok(Err(error)) => Err(connecting(error)),
-        Err(_) => Err(late(limits)),
-    }
-}
-
-fn late(limits: Limits) -> Error {
-    let within = limits.connect_timeout;
-    unavailable(
-        format!("it could not be connected to within {within:?}"),
-        None,
-    )
+    let connection = dial.open(limits, on_push).await?;
+    Ok(Line { connection, health })
 }

@@ -1,6 +1,6 @@
 //! Which slot a key is in, and which node has which slots.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use redis::Value;
 
@@ -64,6 +64,12 @@ impl Slots {
         let masters = self.ranges.iter();
         let lowest = masters.filter(|(.., master)| seen.insert(master));
         lowest.map(|(first, ..)| *first).collect()
+    }
+
+    /// Returns the nodes that have slots.
+    pub(crate) fn masters(&self) -> BTreeSet<Address> {
+        let masters = self.ranges.iter().map(|(.., master)| master);
+        masters.cloned().collect()
     }
 
     /// Returns every node, masters first.

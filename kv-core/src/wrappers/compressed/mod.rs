@@ -2,16 +2,12 @@
 
 mod record;
 
-use std::panic;
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use tokio::runtime::Handle;
 use tokio::task;
 
 use self::record::Unpacked;
 use super::forward::forward;
-use crate::{Entry, Error, PutMode, Result, Revision, Store, StoreInfo, Value};
+use crate::{Entry, Error, PutMode, Result, Revision, Store, StoreInfo, Value, aside};
 
 /// The shortest value that is compressed when none is set, in bytes. Python's default.
 const DEFAULT_MIN_SIZE: u64 = 1024;
@@ -137,8 +133,8 @@ impl<S: Store> Compressed<S> {
             return Err(Error::TooLarge { limit, size });
         }
         let stored = if size > MAX_INLINE_BYTES || record::is_record(value) {
-            let value = value.clone();
-            self.aside(move || options.pack(value)).await??
+            let (name, value) = (self.inner.info().name, value.clone());
+            aside(name, move || options.pack(value)).await??
         } else {
             options.pack_plain(value.clone())?
         };
@@ -160,7 +156,8 @@ impl<S: Store> Compressed<S> {
         }
         if matches!(unpacked, Unpacked::TooLarge) && (is_large || inline < max) {
             let value = stored.value.clone();
-            unpacked = self.aside(move || record::unpack(&value, max)).await??;
+            let name = self.inner.info().name;
+            unpacked = aside(name, move || record::unpack(&value, max)).await??;
         }
         match unpacked {
             Unpacked::Plain => Ok((stored, false)),
@@ -175,25 +172,6 @@ impl<S: Store> Compressed<S> {
             Some(stored) => Ok(Some(self.unpack(stored).await?.0)),
             None => Ok(None),
         }
-    }
-
-    /// Does long work where it holds up no other task.
-    async fn aside<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let Ok(runtime) = Handle::try_current() else {
-            return Ok(work());
-        };
-        let done = runtime.spawn_blocking(work).await;
-        done.map_err(|error| match error.try_into_panic() {
-            Ok(panic) => panic::resume_unwind(panic),
-            Err(error) => Error::Unavailable {
-                store: self.inner.info().name,
-                reason: "the runtime is shutting down".to_owned(),
-                source: Some(Arc::new(error)),
-            },
-        })
     }
 }
 

@@ -1,0 +1,58 @@
+//! Large values, and many at once.
+
+use futures_util::FutureExt as _;
+use kv_core::{Entry, PutMode, Store};
+
+use crate::support::{stores, value};
+
+const LARGE: usize = 1 << 20;
+
+fn entry(bytes: usize) -> Entry {
+    Entry::new(value(&format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes))))
+}
+
+#[tokio::test]
+async fn large_values_are_worked_on_by_another_thread_and_small_ones_are_not() {
+    let (store, _) = stores();
+    let put = |bytes| store.put("c", "k", entry(bytes), PutMode::Overwrite);
+    assert!(put(1000).now_or_never().is_some());
+    assert!(store.get("c", "k").now_or_never().is_some());
+    assert!(put(LARGE).now_or_never().is_none());
+    put(LARGE).await.unwrap();
+    assert!(store.get("c", "k").now_or_never().is_none());
+    assert_eq!(
+        store.get("c", "k").await.unwrap().unwrap().value,
+        entry(LARGE).value
+    );
+    let taken = store.take("c", "k").await.unwrap().unwrap();
+    assert_eq!(taken.value, entry(LARGE).value);
+}
+
+#[tokio::test]
+async fn many_values_at_once_are_worked_on_by_another_thread() {
+    let (store, _) = stores();
+    let keys: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    let names: Vec<_> = keys.iter().map(String::as_str).collect();
+    let entries = || keys.iter().map(|key| (key.clone(), entry(1000))).collect();
+    assert!(store.put_many("c", entries()).now_or_never().is_none());
+    store.put_many("c", entries()).await.unwrap();
+    assert!(store.get_many("c", &names).now_or_never().is_none());
+    for read in store.get_many("c", &names).await.unwrap() {
+        assert_eq!(read.unwrap().unwrap().value, entry(1000).value);
+    }
+}
+
+#[test]
+fn without_a_runtime_large_values_are_worked_on_by_the_caller() {
+    let (store, _) = stores();
+    let put = store.put("c", "k", entry(LARGE), PutMode::Create);
+    put.now_or_never().unwrap().unwrap();
+    assert!(
+        store
+            .get("c", "k")
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .is_some()
+    );
+}
