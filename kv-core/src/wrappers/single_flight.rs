@@ -68,6 +68,12 @@ impl<S> SingleFlight<S> {
     }
 }
 
+impl<S> SingleFlight<S> {
+    pub(super) const fn flights(&self) -> &Arc<Flights> {
+        &self.flights
+    }
+}
+
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store> Store for SingleFlight<S> {
@@ -160,7 +166,7 @@ impl<S: fmt::Debug> fmt::Debug for SingleFlight<S> {
 type Flight = Shared<BoxFuture<'static, Result<Option<Entry>>>>;
 
 /// The flights that a get may join.
-struct Flights {
+pub(super) struct Flights {
     max: usize,
     table: Mutex<Table>,
 }
@@ -219,6 +225,11 @@ impl Flights {
             table.add(collection, key, weak);
         }
         Some(flight)
+    }
+
+    /// Ends the joining of the flight of `key`.
+    pub(super) fn forget(&self, collection: &str, key: &str) {
+        drop(self.forget_after(Scope::Key(collection, key)));
     }
 
     /// Ends the joining of flights in `scope` when the guard is dropped: after a write, whether it

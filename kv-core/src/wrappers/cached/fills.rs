@@ -1,7 +1,7 @@
 //! Which local copies may be read and which fills may be kept.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many keys are bypassed by name; beyond them everything is forgotten at once.
@@ -17,9 +17,25 @@ type Name = (String, String);
 #[derive(Debug)]
 pub(super) struct Fills {
     epoch: AtomicU64,
+    /// A number of [`Watched`].
+    watched: AtomicU8,
     /// How many keys are written or dirty.
     bypassed: AtomicUsize,
     keys: Mutex<HashMap<Name, Key>>,
+}
+
+/// What is known of the changes that others make to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Watched {
+    /// The store has not been asked yet, or whoever listened has ended.
+    Unasked = 0,
+    /// The store cannot tell.
+    Never,
+    /// Changes go unseen for now, so no copy is read or kept.
+    Deaf,
+    /// Each change is told.
+    Now,
 }
 
 #[derive(Debug, Default)]
@@ -42,9 +58,30 @@ impl Fills {
         Self {
             // A local store that outlives the process must not answer with what it held before.
             epoch: AtomicU64::new(getrandom::u64().unwrap_or_else(|_| fastrand::u64(..))),
+            watched: AtomicU8::new(Watched::Unasked as u8),
             bypassed: AtomicUsize::new(0),
             keys: Mutex::default(),
         }
+    }
+
+    pub(super) fn set_watched(&self, watched: Watched) {
+        self.watched.store(watched as u8, Ordering::SeqCst);
+    }
+
+    /// Tells whether the caller is the one to ask the store.
+    pub(super) fn is_to_ask(&self) -> bool {
+        let (unasked, deaf) = (Watched::Unasked as u8, Watched::Deaf as u8);
+        self.watched.load(Ordering::Relaxed) == unasked
+            && self
+                .watched
+                .compare_exchange(unasked, deaf, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+    }
+
+    /// Tells whether copies are good as far as others' changes go.
+    fn is_informed(&self) -> bool {
+        let watched = self.watched.load(Ordering::SeqCst);
+        watched == Watched::Now as u8 || watched == Watched::Never as u8
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -58,6 +95,9 @@ impl Fills {
 
     /// Tells whether the local copy of `key` may be read.
     pub(super) fn may_read(&self, collection: &str, key: &str) -> bool {
+        if !self.is_informed() {
+            return false;
+        }
         if self.bypassed.load(Ordering::SeqCst) == 0 {
             return true;
         }
@@ -154,7 +194,8 @@ impl Fill<'_> {
         let keys = self.fills.lock();
         let key = keys.get(&self.name);
         self.is_putting = key.is_some_and(|key| !key.is_bypassed() && key.version == self.version)
-            && self.epoch == self.fills.epoch();
+            && self.epoch == self.fills.epoch()
+            && self.fills.is_informed();
         self.is_putting
     }
 

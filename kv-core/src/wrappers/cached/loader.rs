@@ -5,64 +5,99 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::fills::{Fill, Fills, ForgetAll, Write};
 use super::record::Record;
 use crate::wrappers::forward::forward;
-use crate::{Entry, Error, PutMode, Result, Revision, Store};
+use crate::{Entry, Error, PutMode, Result, Revision, Store, Timestamp};
 
 /// Loads on each get, and drops copies after each write.
 pub(super) struct Loader<S, L> {
     inner: Arc<S>,
-    local: Arc<L>,
-    fills: Arc<Fills>,
-    max_ttl: Duration,
-    negative_ttl: Duration,
+    pub(super) local: Arc<L>,
+    pub(super) fills: Arc<Fills>,
+    pub(super) times: Times,
+}
+
+/// How long copies are used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) max_ttl: Duration,
+    pub(super) negative_ttl: Duration,
+    /// How much longer while a new one is loaded.
+    pub(super) stale: Duration,
+}
+
+/// What a copy says.
+pub(super) struct Known {
+    /// The entry; `None` for a remembered miss.
+    pub(super) entry: Option<Entry>,
+    /// Whether a new one is due.
+    pub(super) is_stale: bool,
 }
 
 impl<S: Store, L: Store> Loader<S, L> {
-    pub(super) fn new(inner: S, local: L, max_ttl: Duration) -> Self {
+    pub(super) fn new(inner: S, local: L, times: Times) -> Self {
         Self {
             inner: Arc::new(inner),
             local: Arc::new(local),
             fills: Arc::new(Fills::new()),
-            max_ttl,
-            negative_ttl: Duration::ZERO,
+            times,
         }
     }
 
-    pub(super) const fn with_max_ttl(mut self, max: Duration) -> Self {
-        self.max_ttl = max;
-        self
-    }
-
-    pub(super) const fn with_negative_ttl(mut self, ttl: Duration) -> Self {
-        self.negative_ttl = ttl;
-        self
-    }
-
-    /// Returns what is known locally of `key`; the inner `None` is a remembered miss.
-    pub(super) async fn find(&self, collection: &str, key: &str) -> Option<Option<Entry>> {
+    /// Returns what a copy says of `key`; `None` when there is none to go by.
+    pub(super) async fn find(&self, collection: &str, key: &str) -> Option<Known> {
         if !self.fills.may_read(collection, key) {
             return None;
         }
         let epoch = self.fills.epoch();
-        let record = self.local.get(collection, key).await.ok()??;
-        let record = Record::decode(record.value)?;
+        let copy = self.local.get(collection, key).await.ok()??;
+        self.read(copy, epoch)
+    }
+
+    /// Does what [`find`](Self::find) does for each of `keys`.
+    pub(super) async fn find_many(&self, collection: &str, keys: &[&str]) -> Vec<Option<Known>> {
+        let epoch = self.fills.epoch();
+        let may_read = keys.iter().map(|key| self.fills.may_read(collection, key));
+        let may_read: Vec<_> = may_read.collect();
+        let Ok(copies) = self.local.get_many(collection, keys).await else {
+            return keys.iter().map(|_| None).collect();
+        };
+        let known = copies.into_iter().zip(may_read).map(|(copy, may_read)| {
+            let copy = copy.ok()?.filter(|_| may_read)?;
+            self.read(copy, epoch)
+        });
+        known.collect()
+    }
+
+    fn read(&self, copy: Entry, epoch: u64) -> Option<Known> {
+        let record = Record::decode(copy.value, epoch)?;
         let now = self.inner.clock().now();
         // Before `from` the clock was set back, and nobody knows how old the copy is.
-        let is_live = record.epoch == epoch && record.from <= now && now < record.until;
-        is_live.then_some(record.entry)
+        let is_live = record.from <= now && now < record.until;
+        is_live.then_some(Known {
+            entry: record.entry,
+            is_stale: record.fresh_until <= now,
+        })
     }
 
     /// Keeps what a fill has read, if no write came meanwhile.
     async fn keep(&self, mut fill: Fill<'_>, collection: &str, key: &str, entry: Option<&Entry>) {
         let Some(copy) = self.copy_of(entry, fill.epoch) else {
+            // A copy that is stale must not outlive the news.
+            if !self.times.stale.is_zero() && fill.may_put() {
+                let deleted = self.local.delete(collection, key).await;
+                if is_gone(&deleted) {
+                    fill.has_put();
+                }
+            }
             return;
         };
         if fill.may_put() {
             let put = self.local.put(collection, key, copy, PutMode::Overwrite);
-            // Where it failed the key has no copy, or an older one of the same value.
+            // Where it failed the key has no copy, or an older one that ends as it would have.
             drop(put.await);
             fill.has_put();
         }
@@ -70,26 +105,28 @@ impl<S: Store, L: Store> Loader<S, L> {
 
     /// Makes the local entry for what was read; `None` when it is not to be kept.
     fn copy_of(&self, entry: Option<&Entry>, epoch: u64) -> Option<Entry> {
+        let Times {
+            max_ttl,
+            negative_ttl,
+            stale,
+        } = self.times;
+        let (ttl, stale) = match entry {
+            Some(_) => (max_ttl, stale),
+            None => (negative_ttl, Duration::ZERO),
+        };
         let now = self.inner.clock().now();
-        let ttl = if entry.is_some() {
-            self.max_ttl
-        } else {
-            self.negative_ttl
-        };
-        // A time too long for a timestamp ends with the entry.
-        let longest = now
-            .plus_ttl(ttl.min(Duration::from_secs(365 * 24 * 3600)))
-            .ok()?;
-        let until = match entry.and_then(|entry| entry.expires_at) {
-            Some(end) => longest.min(end),
-            None => longest,
-        };
-        if until <= now {
+        let end = entry.and_then(|entry| entry.expires_at);
+        // A TTL that no timestamp holds is as long as the entry's.
+        let after = |ttl| now.plus_ttl(ttl).unwrap_or(Timestamp::MAX);
+        let bounded = |time: Timestamp| end.map_or(time, |end| time.min(end));
+        if ttl.is_zero() || end.is_some_and(|end| end <= now) {
             return None;
         }
+        let until = bounded(after(ttl.saturating_add(stale)));
         let record = Record {
             epoch,
             from: now,
+            fresh_until: bounded(after(ttl)),
             until,
             entry: entry.cloned(),
         };
@@ -106,7 +143,7 @@ impl<S: Store, L: Store> Loader<S, L> {
 }
 
 /// Tells whether no copy is left after a delete; a name that `local` refuses never had one.
-fn is_gone<T>(deleted: &Result<T>) -> bool {
+pub(super) fn is_gone<T>(deleted: &Result<T>) -> bool {
     matches!(deleted, Ok(_) | Err(Error::InvalidName { .. }))
 }
 
@@ -130,29 +167,16 @@ impl<S: Store, L: Store> Store for Loader<S, L> {
         collection: &str,
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            found.push(self.find(collection, key).await);
-        }
-        let missing = || keys.iter().zip(&found).filter(|(_, found)| found.is_none());
-        let missing: Vec<&str> = missing().map(|(key, _)| *key).collect();
-        let mut loaded = Vec::new();
-        if !missing.is_empty() {
-            let begin = |key: &&str| self.fills.begin_fill(collection, key);
-            let fills: Vec<_> = missing.iter().map(begin).collect();
-            loaded = self.inner.get_many(collection, &missing).await?;
-            for ((fill, key), entry) in fills.into_iter().zip(&missing).zip(&loaded) {
-                if let Ok(entry) = entry {
-                    self.keep(fill, collection, key, entry.as_ref()).await;
-                }
-            }
-        }
-        let mut loaded = loaded.into_iter();
-        let entries = found.into_iter().map(|found| match found {
-            Some(known) => Some(Ok(known)),
-            None => loaded.next(),
+        let begin = |key: &&str| self.fills.begin_fill(collection, key);
+        let fills: Vec<_> = keys.iter().map(begin).collect();
+        let loaded = self.inner.get_many(collection, keys).await?;
+        let keep = fills.into_iter().zip(keys).zip(&loaded);
+        let keep = keep.filter_map(|((fill, key), entry)| {
+            let entry = entry.as_ref().ok()?.as_ref();
+            Some(self.keep(fill, collection, key, entry))
         });
-        Ok(entries.flatten().collect())
+        join_all(keep).await;
+        Ok(loaded)
     }
 
     async fn put(
@@ -229,8 +253,7 @@ impl<S, L> Clone for Loader<S, L> {
             inner: Arc::clone(&self.inner),
             local: Arc::clone(&self.local),
             fills: Arc::clone(&self.fills),
-            max_ttl: self.max_ttl,
-            negative_ttl: self.negative_ttl,
+            times: self.times,
         }
     }
 }
@@ -240,8 +263,7 @@ impl<S: fmt::Debug, L: fmt::Debug> fmt::Debug for Loader<S, L> {
         f.debug_struct("Loader")
             .field("inner", &self.inner)
             .field("local", &self.local)
-            .field("max_ttl", &self.max_ttl)
-            .field("negative_ttl", &self.negative_ttl)
+            .field("times", &self.times)
             .finish_non_exhaustive()
     }
 }

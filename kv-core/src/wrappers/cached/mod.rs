@@ -1,15 +1,20 @@
 //! [`Cached`]: a store whose reads are kept in a nearer one.
 
 mod fills;
+mod listener;
 mod loader;
 mod record;
+mod reloads;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::loader::Loader;
+use self::listener::Listener;
+use self::loader::{Known, Loader, Times};
+use self::reloads::Reloads;
 use super::SingleFlight;
 use super::forward::forward;
 use crate::{Entry, Result, Store, name};
@@ -26,14 +31,31 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 /// copies. So a caller never reads what was there before a write through this wrapper or a clone
 /// of it had returned. An error is never kept, and a failure of `local` is a miss.
 ///
-/// A write by another process, or past this wrapper, is seen only when the copy ends: after up to
-/// the longest time set. So do not cache what must have one winner (tokens to take, authorization
-/// codes, locks, counters that decide), nor credentials that another process revokes. Do not cache
-/// secrets in a `local` that is less protected than the store: encryption belongs above the cache.
+/// # Writes by others
 ///
-/// Copies count only for the `Cached` that made them and its clones, so a persistent `local`
-/// starts cold. Its expiry must go by the same clock as the store's. It belongs to one `Cached`
-/// alone, as it holds records of its own form under the same names.
+/// A store that can be [watched](Store::watch), as Redis can, tells what other processes write, and
+/// the copy is dropped within milliseconds. A task on the runtime of the first get listens, until
+/// the last clone is dropped. While changes go unseen, as when the connection is lost, no copy is
+/// used or kept, and afterwards all are forgotten.
+///
+/// With any other store, a write by another process or past this wrapper is seen only when the copy
+/// ends.
+///
+/// # What must not be cached
+///
+/// - What has one winner: tokens to take, authorization codes, locks, counters that decide. Take
+///   them from the store itself, whose conditional writes pass through this wrapper unchanged.
+/// - Credentials that another process may revoke, unless the store can be watched and a second or
+///   so is soon enough. Right after a cut of the connection changes go unseen until it is noticed.
+/// - Secrets, where `local` is less protected than the store. `FernetStore::new(store.cached(local),
+///   keys)` keeps ciphertext; `FernetStore::new(store, keys).cached(local)` keeps plaintext.
+///
+/// # The local store
+///
+/// It belongs to one `Cached` alone, as it holds records of its own form under the same names, and
+/// goes by the same clock as the store. Bound it, as copies are removed only when they end:
+/// `MemoryStore::builder().capacity(10_000)`. Copies count only for the `Cached` that made them and
+/// its clones, so one that is persistent starts cold.
 ///
 /// # Examples
 ///
@@ -56,31 +78,79 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 pub struct Cached<S, L> {
     loader: Loader<S, L>,
     inner: SingleFlight<Loader<S, L>>,
+    listener: Arc<Listener>,
+    reloads: Arc<Reloads>,
 }
 
 impl<S: Store, L: Store> Cached<S, L> {
     /// Keeps copies of what is read from `inner` in `local`.
     pub fn new(inner: S, local: L) -> Self {
-        Self::of(Loader::new(inner, local, DEFAULT_MAX_TTL))
+        let times = Times {
+            max_ttl: DEFAULT_MAX_TTL,
+            negative_ttl: Duration::ZERO,
+            stale: Duration::ZERO,
+        };
+        let loader = Loader::new(inner, local, times);
+        Self {
+            inner: SingleFlight::new(loader.clone()),
+            loader,
+            listener: Arc::default(),
+            reloads: Arc::default(),
+        }
     }
 
     /// Sets how long a copy is used at most. Default: 30 minutes. Zero keeps none.
     #[must_use]
     pub fn with_max_ttl(self, max: Duration) -> Self {
-        Self::of(self.loader.with_max_ttl(max))
+        self.with_times(|times| times.max_ttl = max)
     }
 
     /// Sets how long it is remembered that a key has no entry. Default: zero, not at all.
     #[must_use]
     pub fn with_negative_ttl(self, ttl: Duration) -> Self {
-        Self::of(self.loader.with_negative_ttl(ttl))
+        self.with_times(|times| times.negative_ttl = ttl)
     }
 
-    fn of(loader: Loader<S, L>) -> Self {
+    /// Sets for how long after its time a copy is still handed out, while a new one is loaded in
+    /// the background. Default: zero, not at all.
+    ///
+    /// Never beyond the entry's own end. When the load fails, the copy is used until its time is
+    /// over, and a get tries again a second later. Without an async runtime the caller loads.
+    #[must_use]
+    pub fn with_stale_while_revalidate(self, stale: Duration) -> Self {
+        self.with_times(|times| times.stale = stale)
+    }
+
+    fn with_times(self, change: impl FnOnce(&mut Times)) -> Self {
+        let mut loader = self.loader;
+        change(&mut loader.times);
         Self {
             inner: SingleFlight::new(loader.clone()),
             loader,
+            listener: self.listener,
+            reloads: self.reloads,
         }
+    }
+
+    fn listen(&self) {
+        let (fills, local) = (&self.loader.fills, &self.loader.local);
+        let watch = || self.loader.watch("");
+        self.listener
+            .start(fills, watch, local, self.inner.flights());
+    }
+
+    /// Returns what a copy says, and sees to a new one where that is due; `None` when there is
+    /// nothing to go by.
+    fn use_copy(&self, collection: &str, key: &str, known: Option<Known>) -> Option<Option<Entry>> {
+        let Known { entry, is_stale } = known?;
+        let load = |(collection, key): (String, String)| {
+            let flights = self.inner.clone();
+            async move { flights.get(&collection, &key).await.is_ok() }
+        };
+        if is_stale && !self.reloads.start(collection, key, load) {
+            return None;
+        }
+        Some(entry)
     }
 }
 
@@ -106,10 +176,12 @@ impl<S: Store, L: Store> Store for Cached<S, L> {
     );
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
-        if let Some(known) = self.loader.find(collection, key).await {
-            return Ok(known);
+        self.listen();
+        let known = self.loader.find(collection, key).await;
+        match self.use_copy(collection, key, known) {
+            Some(entry) => Ok(entry),
+            None => self.inner.get(collection, key).await,
         }
-        self.inner.get(collection, key).await
     }
 
     async fn get_many(
@@ -118,7 +190,23 @@ impl<S: Store, L: Store> Store for Cached<S, L> {
         keys: &[&str],
     ) -> Result<Vec<Result<Option<Entry>>>> {
         name::check_all(collection, keys.iter().copied())?;
-        self.loader.get_many(collection, keys).await
+        self.listen();
+        let known = self.loader.find_many(collection, keys).await;
+        let found = keys.iter().zip(known);
+        let found = found.map(|(key, known)| self.use_copy(collection, key, known));
+        let found: Vec<_> = found.collect();
+        let missing = keys.iter().zip(&found).filter(|(_, found)| found.is_none());
+        let missing: Vec<&str> = missing.map(|(key, _)| *key).collect();
+        let mut loaded = Vec::new();
+        if !missing.is_empty() {
+            loaded = self.inner.get_many(collection, &missing).await?;
+        }
+        let mut loaded = loaded.into_iter();
+        let entries = found.into_iter().map(|found| match found {
+            Some(entry) => Some(Ok(entry)),
+            None => loaded.next(),
+        });
+        Ok(entries.flatten().collect())
     }
 }
 
@@ -127,6 +215,8 @@ impl<S, L> Clone for Cached<S, L> {
         Self {
             loader: self.loader.clone(),
             inner: self.inner.clone(),
+            listener: Arc::clone(&self.listener),
+            reloads: Arc::clone(&self.reloads),
         }
     }
 }
