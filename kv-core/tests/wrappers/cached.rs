@@ -1,5 +1,9 @@
 //! `Cached`: what it keeps, and what it must not.
 
+mod races;
+mod stale;
+mod watched;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +14,7 @@ use kv_core::wrappers::{Cached, Operation};
 use kv_core::{ManualClock, PutMode, Store, StoreExt};
 
 use super::{entry, number, put};
-use crate::support::ReferenceStore;
+use crate::support::{ReferenceStore, make_spoilable};
 
 type Faulty = FaultStore<Arc<ReferenceStore>>;
 
@@ -37,9 +41,44 @@ fn setup() -> Setup {
 mod conformance {
     use super::*;
 
+    type Tiers = Cached<Arc<ReferenceStore>, ReferenceStore>;
+
+    async fn make(clock: Arc<ManualClock>) -> Fixture<Tiers> {
+        let fixture = make_spoilable(Arc::clone(&clock)).await;
+        let inner = Arc::clone(&fixture);
+        let fixture = fixture.map(|store| store.cached(ReferenceStore::new(clock)));
+        fixture.with_spoiler(move |collection: String, key: String| {
+            inner.spoil(&collection, &key);
+            std::future::ready(())
+        })
+    }
+
+    kv_core::conformance_tests!(make);
+    kv_core::undecodable_tests!(make);
+}
+
+mod conformance_with_every_option {
+    use super::*;
+
+    async fn make(clock: Arc<ManualClock>) -> Fixture<impl Store> {
+        let inner = FaultStore::new(ReferenceStore::new(Arc::clone(&clock)));
+        let inner = inner.watchable().without_bulk();
+        let cached = inner.cached(ReferenceStore::new(clock));
+        let cached = cached.with_negative_ttl(Duration::from_secs(60));
+        Fixture::new(cached.with_stale_while_revalidate(Duration::from_secs(60)))
+    }
+
+    kv_core::conformance_tests!(make);
+}
+
+mod conformance_without_a_local_store_that_works {
+    use super::*;
+
     async fn make(clock: Arc<ManualClock>) -> Fixture<impl Store> {
         let inner = ReferenceStore::new(Arc::clone(&clock));
-        Fixture::new(inner.cached(ReferenceStore::new(clock)))
+        let local = FaultStore::new(ReferenceStore::new(clock));
+        local.inject(Fault::unavailable().always());
+        Fixture::new(inner.cached(local))
     }
 
     kv_core::conformance_tests!(make);
@@ -81,21 +120,6 @@ async fn ten_thousand_waiters_on_a_cold_key_make_one_read() {
             .all(|got| matches!(got, Ok(Some(_))))
     );
     assert_eq!(far.calls(Operation::Get), 1);
-}
-
-#[tokio::test]
-async fn a_fill_that_raced_a_write_is_discarded() {
-    let Setup { near, store, .. } = setup();
-    put(&store, "c", "k", 1).await;
-    // The read is done, its local put too, but not known to be.
-    near.inject(Fault::hold().on(Operation::Put));
-    let mut fill = store.get("c", "k").boxed();
-    assert!((&mut fill).now_or_never().is_none());
-    put(&store, "c", "k", 2).await;
-    assert_eq!(number(&store, "c", "k").await, Some(2));
-    drop(fill);
-    assert_eq!(number(&store, "c", "k").await, Some(2));
-    assert_eq!(number(&store, "c", "k").await, Some(2));
 }
 
 #[tokio::test]
@@ -169,4 +193,90 @@ async fn a_new_cache_ignores_what_a_local_store_kept() {
     put(&far, "c", "k", 2).await;
     let after_restart = far.cached(near);
     assert_eq!(number(&after_restart, "c", "k").await, Some(2));
+}
+
+#[tokio::test]
+async fn a_copy_ends_with_its_entry() {
+    let Setup {
+        clock, far, store, ..
+    } = setup();
+    let end = kv_core::Clock::now(&*clock).checked_add(Duration::from_secs(10));
+    let mortal = entry(1).with_expires_at(end);
+    let put = store.put("c", "k", mortal, PutMode::Create);
+    put.await.unwrap();
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    far.delete("c", "k").await.unwrap();
+    clock.advance(Duration::from_secs(10) - Duration::from_micros(1));
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    clock.advance(Duration::from_micros(1));
+    assert_eq!(number(&store, "c", "k").await, None);
+}
+
+#[tokio::test]
+async fn the_others_go_on_when_the_first_is_cancelled() {
+    let Setup { far, store, .. } = setup();
+    put(&far, "c", "k", 1).await;
+    far.inject(Fault::pause().on(Operation::Get));
+    let mut first = store.get("c", "k");
+    assert!((&mut first).now_or_never().is_none());
+    let mut others = join_all((0..20).map(|_| store.get("c", "k")));
+    assert!((&mut others).now_or_never().is_none());
+    drop(first);
+    assert!(others.await.iter().all(|got| matches!(got, Ok(Some(_)))));
+    assert_eq!(far.calls(Operation::Get), 1);
+}
+
+#[tokio::test]
+async fn a_bulk_read_asks_the_store_once_for_what_has_no_copy() {
+    let Setup { far, store, .. } = setup();
+    for (n, key) in ["a", "b", "c"].into_iter().enumerate() {
+        put(&far, "c", key, n as u64).await;
+    }
+    assert_eq!(number(&store, "c", "b").await, Some(1));
+    let keys = ["c", "b", "none", "a", "b"];
+    for calls in [1, 2] {
+        let read = store.get_many("c", &keys).await.unwrap();
+        let read = read.into_iter().map(Result::unwrap);
+        let found: Vec<_> = read.map(|entry| entry.map(|entry| entry.value)).collect();
+        let expected = [Some(2), Some(1), None, Some(0), Some(1)];
+        let expected = expected.map(|n| n.map(|n| entry(n).value));
+        assert_eq!(found, expected);
+        // The second time for the miss alone.
+        assert_eq!(far.calls(Operation::GetMany), calls);
+    }
+    assert_eq!(far.calls(Operation::Get), 1);
+}
+
+#[tokio::test]
+async fn increments_by_two_caches_of_one_store_are_all_counted() {
+    let Setup { far, .. } = setup();
+    let caches = [0, 1].map(|_| far.clone().cached(setup().near));
+    let add = |n: usize| {
+        let cache = caches[n % 2].clone();
+        tokio::spawn(async move {
+            drop(cache.get("c", "k").await);
+            cache.increment("c", "k", 1, None).await.unwrap();
+        })
+    };
+    for added in join_all((0..100).map(add)).await {
+        added.unwrap();
+    }
+    assert_eq!(far.increment("c", "k", 0, None).await.unwrap(), 100);
+}
+
+#[tokio::test]
+async fn ten_thousand_cancelled_writes_are_remembered_by_forgetting_all() {
+    let Setup { far, store, .. } = setup();
+    put(&store, "c", "other", 1).await;
+    assert_eq!(number(&store, "c", "other").await, Some(1));
+    far.inject(Fault::hold().on(Operation::Put).always());
+    for n in 0..=10_000 {
+        let key = n.to_string();
+        let write = store.put("c", &key, entry(n), PutMode::Overwrite);
+        assert!(write.now_or_never().is_none());
+    }
+    let reads = far.calls(Operation::Get);
+    assert_eq!(number(&store, "c", "other").await, Some(1));
+    assert_eq!(far.calls(Operation::Get), reads + 1);
+    assert_eq!(number(&store, "c", "7").await, Some(7));
 }
