@@ -24,7 +24,7 @@ const GOAL: Option<f64> = Some(150.0);
 /// A wrapper, and what it may add.
 type Wrapper = (&'static str, Option<f64>, fn(MemoryStore) -> Arc<dyn Store>);
 
-const WRAPPERS: [Wrapper; 16] = [
+const WRAPPERS: [Wrapper; 17] = [
     ("nothing", None, |store| Arc::new(store)),
     ("prefixed", GOAL, |store| wrapped(store.prefixed("app"))),
     ("prefixed_keys", GOAL, |store| {
@@ -43,6 +43,10 @@ const WRAPPERS: [Wrapper; 16] = [
     ("retry", None, |store| Arc::new(store.retry())),
     ("single_flight", None, |store| {
         Arc::new(store.single_flight())
+    }),
+    // Hits: the copies are in a second memory store.
+    ("cached", None, |store| {
+        Arc::new(store.cached(MemoryStore::new()))
     }),
     ("single_collection", None, |store| {
         wrapped(store.single_collection("app"))
