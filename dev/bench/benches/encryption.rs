@@ -1,5 +1,5 @@
 //! The encrypting store over memory against the fernet crate and a memory store used by hand, and
-//! against Python's cryptography.
+//! against Python's cryptography, by itself and in py-key-value's wrapper over a store in memory.
 //!
 //! Run with: cargo bench -p kv-bench --bench encryption
 
@@ -67,6 +67,8 @@ fn main() {
         for (name, against, work) in [
             ("encrypted put, bytes", "Python: encrypt", "encrypt"),
             ("encrypted get, bytes", "Python: decrypt", "decrypt"),
+            ("encrypted put, bytes", "py-key-value: put", "put"),
+            ("encrypted get, bytes", "py-key-value: get", "get"),
         ] {
             let goal = Goal::AtLeast(3.0);
             compare_rates(
@@ -77,7 +79,7 @@ fn main() {
                 ROUNDS,
                 |_| {
                     let took = match work {
-                        "encrypt" => time(|| put(&ours, value.clone())),
+                        "encrypt" | "put" => time(|| put(&ours, value.clone())),
                         _ => time(|| drop(black_box(get(&ours)))),
                     };
                     OPERATIONS as f64 / took.as_secs_f64()
