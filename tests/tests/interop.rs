@@ -132,7 +132,7 @@ impl Shared {
     }
 }
 
-fn python(arguments: &[String], steps: &[serde_json::Value]) -> Vec<serde_json::Value> {
+pub(crate) fn python(arguments: &[String], steps: &[serde_json::Value]) -> Vec<serde_json::Value> {
     let script = kv_tests::workspace().join("tests/tests/python/interop.py");
     let mut python = Command::new(kv_tests::kv_python())
         .arg(script)
