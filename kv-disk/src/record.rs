@@ -95,7 +95,9 @@ pub fn fuzz_record(bytes: &[u8]) {
     for _ in 0..2 {
         if let Ok(record) = Record::decode("c", "k", &bytes) {
             let mut again = Vec::new();
-            record.encode("c", "k", &mut again).expect("what was read can be written");
+            record
+                .encode("c", "k", &mut again)
+                .expect("what was read can be written");
             assert!(again == bytes, "one record has two forms");
         }
         if bytes.len() > HASH_BYTES {
