@@ -1,5 +1,7 @@
 //! Runs what is fuzzed over the kept inputs, changes of them and random ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 
