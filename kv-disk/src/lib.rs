@@ -22,3 +22,7 @@ mod writer;
 
 pub use builder::{DiskStoreBuilder, Durability, Reads};
 pub use store::DiskStore;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use record::fuzz_record;

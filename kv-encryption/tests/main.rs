@@ -6,6 +6,7 @@ mod conformance;
 mod killed;
 mod large;
 mod rotate;
+mod secrets;
 mod support;
 mod tamper;
 mod vectors;
