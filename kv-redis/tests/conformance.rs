@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use kv_core::conformance::Fixture;
 use kv_core::name::{MAX_COLLECTION_BYTES, MAX_KEY_BYTES};
-use kv_core::wrappers::PrefixCollections;
-use kv_core::{ManualClock, Store};
+use kv_core::wrappers::{Cached, PrefixCollections};
+use kv_core::{ManualClock, Store, StoreExt as _};
+use kv_memory::MemoryStore;
 use kv_redis::{RedisStore, RedisStoreBuilder};
 
 use crate::support::{ask, server};
@@ -50,6 +51,19 @@ mod server {
 
     async fn make(clock: Arc<ManualClock>) -> Fixture<RedisStore> {
         fixture(clock, RedisStoreBuilder::allow_destroy).0
+    }
+
+    kv_core::conformance_tests!(make);
+}
+
+/// With copies in memory, and changes told by the server.
+mod cached {
+    use super::*;
+
+    async fn make(clock: Arc<ManualClock>) -> Fixture<Cached<RedisStore, MemoryStore>> {
+        let local = MemoryStore::builder().clock(Arc::clone(&clock)).build();
+        let fixture = fixture(clock, RedisStoreBuilder::allow_destroy).0;
+        fixture.map(|store| store.cached(local))
     }
 
     kv_core::conformance_tests!(make);
