@@ -1,6 +1,7 @@
 //! `Cached`: what it keeps, and what it must not.
 
 mod races;
+mod random;
 mod stale;
 mod watched;
 

@@ -59,9 +59,10 @@ impl<S: Store, L: Store> Loader<S, L> {
 
     /// Does what [`find`](Self::find) does for each of `keys`.
     pub(super) async fn find_many(&self, collection: &str, keys: &[&str]) -> Vec<Option<Known>> {
-        let epoch = self.fills.epoch();
         let may_read = keys.iter().map(|key| self.fills.may_read(collection, key));
         let may_read: Vec<_> = may_read.collect();
+        // After those: where all were forgotten in between, the copies have the epoch of before.
+        let epoch = self.fills.epoch();
         let Ok(copies) = self.local.get_many(collection, keys).await else {
             return keys.iter().map(|_| None).collect();
         };
