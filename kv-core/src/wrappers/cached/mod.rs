@@ -125,7 +125,8 @@ impl<S: Store, L: Store> Cached<S, L> {
         let mut loader = self.loader;
         change(&mut loader.times);
         Self {
-            inner: SingleFlight::new(loader.clone()),
+            // A clone that has other times may be there, and each ends the loads of the other.
+            inner: self.inner.with_inner(loader.clone()),
             loader,
             listener: self.listener,
             reloads: self.reloads,
