@@ -281,3 +281,15 @@ async fn ten_thousand_cancelled_writes_are_remembered_by_forgetting_all() {
     assert_eq!(far.calls(Operation::Get), reads + 1);
     assert_eq!(number(&store, "c", "7").await, Some(7));
 }
+
+#[tokio::test]
+async fn a_bulk_write_of_ten_thousand_keys_forgets_no_other() {
+    let Setup { far, store, .. } = setup();
+    put(&store, "c", "other", 1).await;
+    assert_eq!(number(&store, "c", "other").await, Some(1));
+    let entries = (0..10_100).map(|n| (n.to_string(), entry(n)));
+    store.put_many("c", entries.collect()).await.unwrap();
+    let reads = far.calls(Operation::Get);
+    assert_eq!(number(&store, "c", "other").await, Some(1));
+    assert_eq!(far.calls(Operation::Get), reads);
+}
