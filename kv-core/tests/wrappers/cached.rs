@@ -152,6 +152,19 @@ async fn a_failed_local_delete_leaves_no_old_copy() {
 }
 
 #[tokio::test]
+async fn a_bulk_read_lets_a_key_be_cached_again_after_a_failed_local_delete() {
+    let Setup {
+        far, near, store, ..
+    } = setup();
+    near.inject(Fault::unavailable().on(Operation::Delete));
+    put(&store, "c", "k", 1).await;
+    let read = async || store.get_many("c", &["k"]).await.unwrap().remove(0);
+    assert!(read().await.unwrap().is_some());
+    assert!(read().await.unwrap().is_some());
+    assert_eq!(far.calls(Operation::GetMany), 1);
+}
+
+#[tokio::test]
 async fn a_copy_ends_after_the_longest_time_and_when_the_clock_is_set_back() {
     let Setup {
         clock, far, store, ..

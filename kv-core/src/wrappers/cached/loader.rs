@@ -135,6 +135,13 @@ impl<S: Store, L: Store> Loader<S, L> {
         Some(copy.with_expires_at(until))
     }
 
+    /// Deletes what may be an old copy of a key that is read anew.
+    async fn clean(&self, fill: &Fill<'_>, collection: &str, key: &str) {
+        if fill.is_to_clean() && is_gone(&self.local.delete(collection, key).await) {
+            fill.cleaned();
+        }
+    }
+
     /// Deletes the local copy after a write.
     async fn drop_copy(&self, mut write: Write<'_>, collection: &str) {
         if is_gone(&self.local.delete(collection, write.key()).await) {
@@ -155,9 +162,7 @@ impl<S: Store, L: Store> Store for Loader<S, L> {
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let fill = self.fills.begin_fill(collection, key);
-        if fill.is_to_clean() && is_gone(&self.local.delete(collection, key).await) {
-            fill.cleaned();
-        }
+        self.clean(&fill, collection, key).await;
         let entry = self.inner.get(collection, key).await?;
         self.keep(fill, collection, key, entry.as_ref()).await;
         Ok(entry)
@@ -170,6 +175,8 @@ impl<S: Store, L: Store> Store for Loader<S, L> {
     ) -> Result<Vec<Result<Option<Entry>>>> {
         let begin = |key: &&str| self.fills.begin_fill(collection, key);
         let fills: Vec<_> = keys.iter().map(begin).collect();
+        let clean = fills.iter().zip(keys);
+        join_all(clean.map(|(fill, key)| self.clean(fill, collection, key))).await;
         let loaded = self.inner.get_many(collection, keys).await?;
         let keep = fills.into_iter().zip(keys).zip(&loaded);
         let keep = keep.filter_map(|((fill, key), entry)| {
