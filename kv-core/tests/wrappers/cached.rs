@@ -165,6 +165,19 @@ async fn a_bulk_read_lets_a_key_be_cached_again_after_a_failed_local_delete() {
 }
 
 #[tokio::test]
+async fn a_local_put_of_unknown_outcome_that_lands_after_a_write_is_not_read() {
+    let Setup { near, store, .. } = setup();
+    put(&store, "c", "k", 1).await;
+    near.inject(Fault::outcome_unknown().on(Operation::Put));
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    let late = near.get("c", "k").await.unwrap().unwrap();
+    put(&store, "c", "k", 2).await;
+    let lands = near.put("c", "k", late, PutMode::Overwrite);
+    lands.await.unwrap();
+    assert_eq!(number(&store, "c", "k").await, Some(2));
+}
+
+#[tokio::test]
 async fn a_copy_ends_after_the_longest_time_and_when_the_clock_is_set_back() {
     let Setup {
         clock, far, store, ..

@@ -98,9 +98,11 @@ impl<S: Store, L: Store> Loader<S, L> {
         };
         if fill.may_put() {
             let put = self.local.put(collection, key, copy, PutMode::Overwrite);
-            // Where it failed the key has no copy, or an older one that ends as it would have.
-            drop(put.await);
-            fill.has_put();
+            // Where it failed the key has no copy, or an older one that ends as it would have. Where
+            // it may yet land, it is as one that was cancelled.
+            if !matches!(put.await, Err(Error::OutcomeUnknown { .. })) {
+                fill.has_put();
+            }
         }
     }
 
