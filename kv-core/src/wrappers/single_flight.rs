@@ -72,6 +72,14 @@ impl<S> SingleFlight<S> {
     pub(super) const fn flights(&self) -> &Arc<Flights> {
         &self.flights
     }
+
+    /// Shares the reads of `inner`, another form of the same store, with those of this one.
+    pub(super) fn with_inner(&self, inner: S) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            flights: Arc::clone(&self.flights),
+        }
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -1,6 +1,7 @@
 //! `Cached`: what it keeps, and what it must not.
 
 mod races;
+mod random;
 mod stale;
 mod watched;
 
@@ -151,6 +152,32 @@ async fn a_failed_local_delete_leaves_no_old_copy() {
 }
 
 #[tokio::test]
+async fn a_bulk_read_lets_a_key_be_cached_again_after_a_failed_local_delete() {
+    let Setup {
+        far, near, store, ..
+    } = setup();
+    near.inject(Fault::unavailable().on(Operation::Delete));
+    put(&store, "c", "k", 1).await;
+    let read = async || store.get_many("c", &["k"]).await.unwrap().remove(0);
+    assert!(read().await.unwrap().is_some());
+    assert!(read().await.unwrap().is_some());
+    assert_eq!(far.calls(Operation::GetMany), 1);
+}
+
+#[tokio::test]
+async fn a_local_put_of_unknown_outcome_that_lands_after_a_write_is_not_read() {
+    let Setup { near, store, .. } = setup();
+    put(&store, "c", "k", 1).await;
+    near.inject(Fault::outcome_unknown().on(Operation::Put));
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    let late = near.get("c", "k").await.unwrap().unwrap();
+    put(&store, "c", "k", 2).await;
+    let lands = near.put("c", "k", late, PutMode::Overwrite);
+    lands.await.unwrap();
+    assert_eq!(number(&store, "c", "k").await, Some(2));
+}
+
+#[tokio::test]
 async fn a_copy_ends_after_the_longest_time_and_when_the_clock_is_set_back() {
     let Setup {
         clock, far, store, ..
@@ -279,4 +306,16 @@ async fn ten_thousand_cancelled_writes_are_remembered_by_forgetting_all() {
     assert_eq!(number(&store, "c", "other").await, Some(1));
     assert_eq!(far.calls(Operation::Get), reads + 1);
     assert_eq!(number(&store, "c", "7").await, Some(7));
+}
+
+#[tokio::test]
+async fn a_bulk_write_of_ten_thousand_keys_forgets_no_other() {
+    let Setup { far, store, .. } = setup();
+    put(&store, "c", "other", 1).await;
+    assert_eq!(number(&store, "c", "other").await, Some(1));
+    let entries = (0..10_100).map(|n| (n.to_string(), entry(n)));
+    store.put_many("c", entries.collect()).await.unwrap();
+    let reads = far.calls(Operation::Get);
+    assert_eq!(number(&store, "c", "other").await, Some(1));
+    assert_eq!(far.calls(Operation::Get), reads);
 }

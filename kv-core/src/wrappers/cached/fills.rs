@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many keys are bypassed by name; beyond them everything is forgotten at once.
+/// How many keys are dirty by name; beyond them everything is forgotten at once.
 const MAX_DIRTY: usize = 10_000;
 
 type Name = (String, String);
@@ -21,7 +21,14 @@ pub(super) struct Fills {
     watched: AtomicU8,
     /// How many keys are written or dirty.
     bypassed: AtomicUsize,
-    keys: Mutex<HashMap<Name, Key>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    keys: HashMap<Name, Key>,
+    /// How many of them are dirty.
+    dirty: usize,
 }
 
 /// What is known of the changes that others make to the store.
@@ -60,7 +67,7 @@ impl Fills {
             epoch: AtomicU64::new(getrandom::u64().unwrap_or_else(|_| fastrand::u64(..))),
             watched: AtomicU8::new(Watched::Unasked as u8),
             bypassed: AtomicUsize::new(0),
-            keys: Mutex::default(),
+            table: Mutex::default(),
         }
     }
 
@@ -101,15 +108,15 @@ impl Fills {
         if self.bypassed.load(Ordering::SeqCst) == 0 {
             return true;
         }
-        let keys = self.lock();
+        let table = self.lock();
         let name = (collection.to_owned(), key.to_owned());
-        !keys.get(&name).is_some_and(Key::is_bypassed)
+        !table.keys.get(&name).is_some_and(Key::is_bypassed)
     }
 
     pub(super) fn begin_fill(&self, collection: &str, key: &str) -> Fill<'_> {
         let name = (collection.to_owned(), key.to_owned());
-        let mut keys = self.lock();
-        let entry = keys.entry(name.clone()).or_default();
+        let mut table = self.lock();
+        let entry = table.keys.entry(name.clone()).or_default();
         entry.fills += 1;
         Fill {
             fills: self,
@@ -132,20 +139,24 @@ impl Fills {
 
     /// Changes a key and keeps the count of bypassed keys and the table's bound.
     fn change<T>(&self, name: &Name, change: impl FnOnce(&mut Key) -> T) -> T {
-        let mut keys = self.lock();
+        let mut table = self.lock();
+        let Table { keys, dirty } = &mut *table;
         let entry = keys.entry(name.clone()).or_default();
-        let was = entry.is_bypassed();
+        let (was, was_dirty) = (entry.is_bypassed(), entry.is_dirty);
         let result = change(entry);
-        let is = entry.is_bypassed();
+        let (is, is_dirty) = (entry.is_bypassed(), entry.is_dirty);
         if entry.fills == 0 && !is {
             keys.remove(name);
         }
+        *dirty = *dirty + usize::from(is_dirty) - usize::from(was_dirty);
         if is && !was {
             self.bypassed.fetch_add(1, Ordering::SeqCst);
         } else if was && !is {
             self.bypassed.fetch_sub(1, Ordering::SeqCst);
         }
-        if keys.len() > MAX_DIRTY && self.bypassed.load(Ordering::SeqCst) > MAX_DIRTY {
+        // Fills and writes under way are as many as their callers.
+        if *dirty > MAX_DIRTY {
+            *dirty = 0;
             self.forget_all();
             keys.retain(|_, key| {
                 key.is_dirty = false;
@@ -157,8 +168,8 @@ impl Fills {
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Key>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,8 +186,8 @@ pub(super) struct Fill<'a> {
 impl Fill<'_> {
     /// Tells whether a dirty key can be cleaned by a local delete now, as nobody else is at it.
     pub(super) fn is_to_clean(&self) -> bool {
-        let keys = self.fills.lock();
-        let key = keys.get(&self.name);
+        let table = self.fills.lock();
+        let key = table.keys.get(&self.name);
         key.is_some_and(|key| key.is_dirty && key.fills == 1 && key.writes == 0)
     }
 
@@ -191,8 +202,8 @@ impl Fill<'_> {
 
     /// Tells whether what was read may be put; the put must follow at once.
     pub(super) fn may_put(&mut self) -> bool {
-        let keys = self.fills.lock();
-        let key = keys.get(&self.name);
+        let table = self.fills.lock();
+        let key = table.keys.get(&self.name);
         self.is_putting = key.is_some_and(|key| !key.is_bypassed() && key.version == self.version)
             && self.epoch == self.fills.epoch()
             && self.fills.is_informed();

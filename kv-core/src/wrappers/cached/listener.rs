@@ -6,10 +6,13 @@ use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::fills::{Fills, Watched};
+use super::fills::{Fills, Watched, Write};
 use super::loader::is_gone;
 use crate::wrappers::single_flight::Flights;
 use crate::{Change, Result, Store, Watch};
+
+/// How many copies are deleted at the same time.
+const MAX_DELETES: usize = 1000;
 
 /// The task that listens. It ends with the last clone of the cache.
 #[derive(Debug, Default)]
@@ -70,26 +73,43 @@ struct Ear<L> {
 }
 
 impl<L: Store> Ear<L> {
-    async fn listen(self, mut changes: Watch) {
-        while let Some(change) = changes.next().await {
-            match change {
-                Change::Watching => {
-                    self.fills.forget_all();
-                    self.fills.set_watched(Watched::Now);
-                }
-                Change::Lost => self.fills.set_watched(Watched::Deaf),
-                Change::Entry { collection, key } => self.forget(&collection, &key).await,
+    async fn listen(self, changes: Watch) {
+        let ear = &self;
+        // One local call that hangs must not keep the next changes from being heard.
+        let hear = |change| ear.hear(change);
+        changes.for_each_concurrent(MAX_DELETES, hear).await;
+    }
+
+    /// Bypasses what `change` concerns at once. What it returns deletes the copy.
+    fn hear(&self, change: Change) -> impl Future<Output = ()> {
+        let write = match change {
+            Change::Watching => {
+                self.fills.forget_all();
+                self.fills.set_watched(Watched::Now);
+                None
+            }
+            Change::Lost => {
+                self.fills.set_watched(Watched::Deaf);
+                None
+            }
+            Change::Entry { collection, key } => {
+                let write = self.fills.begin_write(&collection, &key);
+                self.flights.forget(&collection, &key);
+                Some((write, collection))
+            }
+        };
+        async move {
+            if let Some((write, collection)) = write {
+                self.drop_copy(write, &collection).await;
             }
         }
     }
 
-    async fn forget(&self, collection: &str, key: &str) {
-        let mut write = self.fills.begin_write(collection, key);
-        self.flights.forget(collection, key);
+    async fn drop_copy(&self, mut write: Write<'_>, collection: &str) {
         // Most changes are of keys without a copy, and a delete may be slow. A copy that is put
         // from now on is one of a fill under way, which the end of this write makes dirty.
-        let has_none = matches!(self.local.get(collection, key).await, Ok(None));
-        if has_none || is_gone(&self.local.delete(collection, key).await) {
+        let has_none = matches!(self.local.get(collection, write.key()).await, Ok(None));
+        if has_none || is_gone(&self.local.delete(collection, write.key()).await) {
             write.deleted();
         }
     }

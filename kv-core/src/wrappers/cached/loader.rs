@@ -59,9 +59,10 @@ impl<S: Store, L: Store> Loader<S, L> {
 
     /// Does what [`find`](Self::find) does for each of `keys`.
     pub(super) async fn find_many(&self, collection: &str, keys: &[&str]) -> Vec<Option<Known>> {
-        let epoch = self.fills.epoch();
         let may_read = keys.iter().map(|key| self.fills.may_read(collection, key));
         let may_read: Vec<_> = may_read.collect();
+        // After those: where all were forgotten in between, the copies have the epoch of before.
+        let epoch = self.fills.epoch();
         let Ok(copies) = self.local.get_many(collection, keys).await else {
             return keys.iter().map(|_| None).collect();
         };
@@ -97,9 +98,11 @@ impl<S: Store, L: Store> Loader<S, L> {
         };
         if fill.may_put() {
             let put = self.local.put(collection, key, copy, PutMode::Overwrite);
-            // Where it failed the key has no copy, or an older one that ends as it would have.
-            drop(put.await);
-            fill.has_put();
+            // Where it failed the key has no copy, or an older one that ends as it would have. Where
+            // it may yet land, it is as one that was cancelled.
+            if !matches!(put.await, Err(Error::OutcomeUnknown { .. })) {
+                fill.has_put();
+            }
         }
     }
 
@@ -134,6 +137,13 @@ impl<S: Store, L: Store> Loader<S, L> {
         Some(copy.with_expires_at(until))
     }
 
+    /// Deletes what may be an old copy of a key that is read anew.
+    async fn clean(&self, fill: &Fill<'_>, collection: &str, key: &str) {
+        if fill.is_to_clean() && is_gone(&self.local.delete(collection, key).await) {
+            fill.cleaned();
+        }
+    }
+
     /// Deletes the local copy after a write.
     async fn drop_copy(&self, mut write: Write<'_>, collection: &str) {
         if is_gone(&self.local.delete(collection, write.key()).await) {
@@ -154,9 +164,7 @@ impl<S: Store, L: Store> Store for Loader<S, L> {
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let fill = self.fills.begin_fill(collection, key);
-        if fill.is_to_clean() && is_gone(&self.local.delete(collection, key).await) {
-            fill.cleaned();
-        }
+        self.clean(&fill, collection, key).await;
         let entry = self.inner.get(collection, key).await?;
         self.keep(fill, collection, key, entry.as_ref()).await;
         Ok(entry)
@@ -169,6 +177,8 @@ impl<S: Store, L: Store> Store for Loader<S, L> {
     ) -> Result<Vec<Result<Option<Entry>>>> {
         let begin = |key: &&str| self.fills.begin_fill(collection, key);
         let fills: Vec<_> = keys.iter().map(begin).collect();
+        let clean = fills.iter().zip(keys);
+        join_all(clean.map(|(fill, key)| self.clean(fill, collection, key))).await;
         let loaded = self.inner.get_many(collection, keys).await?;
         let keep = fills.into_iter().zip(keys).zip(&loaded);
         let keep = keep.filter_map(|((fill, key), entry)| {

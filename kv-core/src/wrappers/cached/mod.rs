@@ -31,6 +31,9 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 /// copies. So a caller never reads what was there before a write through this wrapper or a clone
 /// of it had returned. An error is never kept, and a failure of `local` is a miss.
 ///
+/// A write that was cancelled or has an [unknown outcome](crate::Error::OutcomeUnknown) may be
+/// applied later, after its copy was dropped. It is then seen as a write by others is.
+///
 /// # Writes by others
 ///
 /// A store that can be [watched](Store::watch), as Redis can, tells what other processes write, and
@@ -56,6 +59,10 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 /// goes by the same clock as the store. Bound it, as copies are removed only when they end:
 /// `MemoryStore::builder().capacity(10_000)`. Copies count only for the `Cached` that made them and
 /// its clones, so one that is persistent starts cold.
+///
+/// It must apply the writes of a key in the order in which they began, also those whose caller has
+/// gone, as a store in memory or on a disk does: a put that lands after a later delete would be an
+/// old copy. Gets and writes wait for it, so give one that may hang a [`Timeout`](super::Timeout).
 ///
 /// # Examples
 ///
@@ -125,7 +132,8 @@ impl<S: Store, L: Store> Cached<S, L> {
         let mut loader = self.loader;
         change(&mut loader.times);
         Self {
-            inner: SingleFlight::new(loader.clone()),
+            // A clone that has other times may be there, and each ends the loads of the other.
+            inner: self.inner.with_inner(loader.clone()),
             loader,
             listener: self.listener,
             reloads: self.reloads,

@@ -1,7 +1,9 @@
 //! Loads that are shared, and writes while one is under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use kv_core::wrappers::Cached;
 use kv_core::{Error, PutMode, Store, StoreExt};
 use tokio::task::{JoinHandle, yield_now};
@@ -81,6 +83,17 @@ async fn a_load_that_raced_a_removal_is_not_kept() {
         };
         is_discarded(write, None).await;
     }
+}
+
+#[tokio::test]
+async fn a_read_joins_no_load_from_before_a_write_through_a_clone_with_other_times() {
+    let (store, load, gate) = loading().await;
+    let clone = store.clone().with_max_ttl(Duration::from_secs(60));
+    put(&clone, "c", "k", 2).await;
+    let read = number(&store, "c", "k").now_or_never();
+    assert_eq!(read, Some(Some(2)));
+    drop(gate);
+    assert_eq!(load.await.unwrap(), Some(1));
 }
 
 #[tokio::test]

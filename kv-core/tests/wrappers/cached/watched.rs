@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv_core::conformance::FaultStore;
+use kv_core::conformance::{Fault, FaultStore};
 use kv_core::wrappers::{Cached, Operation};
 use kv_core::{Change, ManualClock, StoreExt};
 use tokio::task::yield_now;
@@ -144,6 +144,28 @@ async fn a_hundred_thousand_changes_are_heard() {
         }
     });
     patience.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_local_delete_that_hangs_keeps_no_later_change_from_being_heard() {
+    let clock = Arc::new(ManualClock::starting_now());
+    let make = || FaultStore::new(Arc::new(ReferenceStore::new(Arc::clone(&clock))));
+    let (far, near) = (make().watchable(), make());
+    let store = far.clone().cached(near.clone());
+    for key in ["k", "k", "other"] {
+        put(&far, "c", key, 1).await;
+        number(&store, "c", key).await;
+        settle().await;
+    }
+    near.inject(Fault::hold().on(Operation::Delete));
+    for key in ["k", "other"] {
+        put(&far, "c", key, 2).await;
+        far.tell(&changed(key));
+    }
+    settle().await;
+    for key in ["k", "other"] {
+        assert_eq!(number(&store, "c", key).await, Some(2), "{key}");
+    }
 }
 
 #[tokio::test]
