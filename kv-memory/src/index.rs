@@ -1,13 +1,13 @@
 //! [`Index`]: the names of all entries in order, for listing.
 //!
 //! The cache knows no order, so the names stand here a second time. Three rules keep the two in
-//! step without a lock around both:
+//! step without one lock around both:
 //!
-//! - A write adds its mark before the cache gets the entry, and while the cache keeps other writes
-//!   of the name away.
-//! - What leaves the cache, for whatever reason, takes its mark along by way of the cache's
-//!   eviction listener, but only its own: a mark of a later write stays.
-//! - The lock is held while nothing else is called.
+//! - A write adds its mark before the cache gets the entry, and a removal takes its mark away after
+//!   the entry, both while they hold the name's lock.
+//! - What the cache itself evicts takes its mark along by way of the cache's eviction listener, but
+//!   only its own: a mark of a later write stays.
+//! - The index's own lock is held while nothing else is called.
 //!
 //! So an entry in the cache is always in the index, and a name is in the index without an entry only
 //! while a write or a removal of it is under way.

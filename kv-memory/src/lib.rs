@@ -2,6 +2,7 @@
 
 mod builder;
 mod index;
+mod locks;
 mod name;
 mod store;
 mod sweep;

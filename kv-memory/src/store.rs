@@ -12,12 +12,12 @@ use kv_core::{
     Store, StoreInfo, SystemClock, Timestamp, Value, name,
 };
 use moka::notification::RemovalCause;
-use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::MemoryStoreBuilder;
 use crate::index::{self, Index, Mark};
+use crate::locks::Locks;
 use crate::name::{Name, NameRef, SEPARATOR};
 use crate::sweep::Sweeper;
 
@@ -34,7 +34,8 @@ const SLACK: Duration = Duration::from_secs(60);
 /// How many names a listing of collections looks at, before it lets other tasks and writers run.
 const LOOKS: usize = 1000;
 
-/// How many bytes of removed and replaced values may wait in the cache's log to be freed.
+/// How many bytes of values may be written or removed before the cache is told to free what its log
+/// of them holds.
 const MAX_UNFREED: u64 = 1 << 20;
 
 /// A store in the memory of this process. Clones share the entries.
@@ -61,6 +62,8 @@ pub struct MemoryStore(Arc<Inner>);
 
 struct Inner {
     entries: Cache<Name, Stored, RandomState>,
+    /// Held while a name is written or removed, so that conditions hold and the index keeps step.
+    locks: Locks,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
     /// Only under the system's clock.
@@ -70,7 +73,7 @@ struct Inner {
     id: [u8; 16],
     /// The number of the next write.
     count: AtomicU64,
-    /// How many bytes of values were removed or replaced since the cache was last told to free them.
+    /// How many bytes of values were written or removed since the cache was last told to free them.
     unfreed: AtomicU64,
 }
 
@@ -113,22 +116,20 @@ impl MemoryStore {
         let mut id = [0; 16];
         getrandom::fill(&mut id).expect("the system has a source of randomness");
         let index = Arc::<Index>::default();
-        let mut entries = Cache::builder()
-            .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener({
-                let index = Arc::clone(&index);
+        let mut entries = Cache::builder().eviction_policy(EvictionPolicy::lru());
+        if let Some(capacity) = builder.capacity {
+            let index = Arc::clone(&index);
+            entries = entries.max_capacity(capacity).eviction_listener(
                 move |name: Arc<Name>, stored: Stored, cause| {
-                    // A write has marked its name before it replaces what was there.
-                    if cause != RemovalCause::Replaced {
+                    if cause == RemovalCause::Size {
                         index.unmark(name.text(), stored.count);
                     }
-                }
-            });
-        if let Some(capacity) = builder.capacity {
-            entries = entries.max_capacity(capacity);
+                },
+            );
         }
         Self(Arc::new(Inner {
             entries: entries.build_with_hasher(RandomState::default()),
+            locks: Locks::new(),
             index,
             sweeper: builder.clock.is_none().then(|| Sweeper::new(interval)),
             clock: builder
@@ -151,7 +152,7 @@ impl MemoryStore {
         loop {
             let names = inner.index.scan(prefix, after.as_deref(), STEP);
             for (name, _) in &names {
-                let stored = inner.remove(Name::from_text(Arc::clone(name)), |_| true);
+                let stored = inner.remove(&Name::from_text(Arc::clone(name)), |_| true);
                 removed += u64::from(stored.is_some_and(|stored| inner.is_live(&stored)));
             }
             match names.last() {
@@ -165,20 +166,14 @@ impl MemoryStore {
 
 impl Inner {
     /// Removes what is stored under `name` if it is `doomed`, and returns it.
-    fn remove(&self, name: Name, doomed: impl FnOnce(&Stored) -> bool) -> Option<Stored> {
-        let result = self.entries.entry(name).and_compute_with(|current| {
-            if current.is_some_and(|current| doomed(current.value())) {
-                Op::Remove
-            } else {
-                Op::Nop
-            }
-        });
-        let CompResult::Removed(removed) = result else {
-            return None;
-        };
-        let removed = removed.into_value();
-        self.free(removed.value.len());
-        Some(removed)
+    fn remove(&self, name: &Name, doomed: impl FnOnce(&Stored) -> bool) -> Option<Stored> {
+        let lock = self.locks.lock(name);
+        let stored = self.entries.get(name).filter(doomed)?;
+        self.entries.invalidate(name);
+        self.index.unmark(name.text(), stored.count);
+        drop(lock);
+        self.free(stored.value.len());
+        Some(stored)
     }
 
     /// Has the cache free what is no longer stored, once `bytes` more make that worthwhile. By itself
@@ -200,7 +195,7 @@ impl Inner {
         }
         let culled = names.into_iter().filter_map(|name| {
             // What is there by now was expired at `time`, or a later write that ends later.
-            self.remove(Name::from_text(name), |stored| stored.is_expired(time))
+            self.remove(&Name::from_text(name), |stored| stored.is_expired(time))
         });
         Some(culled.count() as u64)
     }
@@ -214,7 +209,7 @@ impl Inner {
 
     /// Removes `name`, and returns its entry if that was live.
     fn remove_live(&self, name: NameRef<'_>) -> Option<Stored> {
-        let stored = self.remove(name.to_name(), |_| true)?;
+        let stored = self.remove(&name.to_name(), |_| true)?;
         self.is_live(&stored).then_some(stored)
     }
 
@@ -294,34 +289,34 @@ impl Store for MemoryStore {
             expires_at,
             ..
         } = entry.prepared(inner.clock.now())?;
-        let size = value.len() as u64;
+        let size = value.len();
         if let Some(limit) = inner.max_value_bytes
-            && size > limit
+            && size as u64 > limit
         {
+            let size = size as u64;
             return Err(Error::TooLarge { limit, size });
         }
         if expires_at.is_some() {
             inner.reclaim();
         }
         let name = NameRef::new(collection, key).to_name();
-        let text = Arc::clone(name.text());
+        let lock = inner.locks.lock(&name);
+        if mode != PutMode::Overwrite {
+            inner.check(&mode, inner.entries.get(&name))?;
+        }
         let count = inner.count.fetch_add(1, Ordering::Relaxed);
-        let mut replaced = 0;
-        inner.entries.entry(name).and_try_compute_with(|current| {
-            let current = current.map(moka::Entry::into_value);
-            replaced = current.as_ref().map_or(0, |stored| stored.value.len());
-            inner.check(&mode, current)?;
-            inner.index.mark(&text, Mark { count, expires_at });
-            Ok::<_, Error>(Op::Put(Stored {
+        inner.index.mark(name.text(), Mark { count, expires_at });
+        inner.entries.insert(
+            name,
+            Stored {
                 value,
                 created_at,
                 expires_at,
                 count,
-            }))
-        })?;
-        if replaced > 0 {
-            inner.free(replaced);
-        }
+            },
+        );
+        drop(lock);
+        inner.free(size);
         Ok(inner.revision(count))
     }
 
