@@ -89,9 +89,9 @@ impl Policy {
             }
         };
         let token = by.encrypt(draft, second).map_err(no_random_bytes)?;
-        let mut text = Vec::with_capacity(AROUND_TOKEN + text::encoded_len(token.len()));
+        let mut text = Vec::with_capacity(AROUND_TOKEN + text::encoded_len(format, token.len()));
         text.extend_from_slice(BEFORE_DATA.as_bytes());
-        text::encode(&token, &mut text);
+        text::encode(format, &token, &mut text);
         text.extend_from_slice(BEFORE_VERSION.as_bytes());
         match format {
             Format::Bound => {
@@ -160,7 +160,7 @@ impl Policy {
                     .keys
                     .find(&id)
                     .ok_or(refused(DecryptKind::UnknownKey))?;
-                let token = text::decode(data.as_bytes()).map_err(no_token)?;
+                let token = text::decode(Format::Bound, data.as_bytes()).map_err(no_token)?;
                 if !ready.bound.is_authentic(&token) {
                     return Err(refused(DecryptKind::Authentication));
                 }
@@ -172,7 +172,8 @@ impl Policy {
                 (bound(record, collection, key, &entry)?, found)
             }
             UNBOUND_VERSION if self.allow_unbound || self.format == Format::PythonCompatible => {
-                let token = text::decode(data.as_bytes()).map_err(no_token)?;
+                let token = text::decode(Format::PythonCompatible, data.as_bytes());
+                let token = token.map_err(no_token)?;
                 let (place, ready) = self
                     .keys
                     .find_unbound(&token)
@@ -197,8 +198,8 @@ impl Policy {
         const NAMES: u64 =
             LONGEST_ESCAPE * (name::MAX_COLLECTION_BYTES + name::MAX_KEY_BYTES) as u64;
 
-        let token = limit.saturating_sub(AROUND_TOKEN as u64) / 4 * 3;
-        let bytes = (token / 4 * 3).saturating_sub(fernet::OVERHEAD as u64);
+        let token = text::longest_token(self.format, limit.saturating_sub(AROUND_TOKEN as u64));
+        let bytes = token.saturating_sub(fernet::OVERHEAD as u64);
         // At least one byte of padding.
         let plain = (bytes / 16 * 16).saturating_sub(1);
         match self.format {

@@ -42,8 +42,8 @@ pub enum Format {
 /// key is not in the ring; `Authentication` when it is not authentic under its key; `Moved`;
 /// `NotEncrypted` unless [allowed](Self::allow_plaintext); `Unbound` for a record of the other
 /// format unless [allowed](Self::allow_unbound); `UnsupportedVersion`. [`Error::Corrupted`] when it
-/// is of no form. [`Error::TooLarge`] from about 9/16 of the inner limit on: encrypted values are
-/// longer.
+/// is of no form. [`Error::TooLarge`] from about 3/4 of the inner limit on, 9/16 in Python's format:
+/// encrypted values are longer.
 ///
 /// # Examples
 ///

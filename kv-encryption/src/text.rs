@@ -1,15 +1,22 @@
-//! The text of a token inside a value: URL-safe base64, as Fernet has it, and base64 again around
-//! that, as py-key-value writes bytes.
+//! The text of a token inside a value: URL-safe base64, as Fernet has it. In Python's format there
+//! is base64 again around that, as py-key-value writes bytes.
 //!
 //! Only the one spelling that [`encode`] makes is read, so no bit of it can be changed unnoticed.
 
 use base64::{DecodeError, Engine};
 
+use crate::store::Format;
+
 /// Appends the text of `token`.
-pub(crate) fn encode(token: &[u8], text: &mut Vec<u8>) {
-    let mut fernet = Vec::new();
-    append(&*engine::URL_SAFE, token, &mut fernet);
-    append(&*engine::STANDARD, &fernet, text);
+pub(crate) fn encode(format: Format, token: &[u8], text: &mut Vec<u8>) {
+    match format {
+        Format::Bound => append(&*engine::URL_SAFE, token, text),
+        Format::PythonCompatible => {
+            let mut fernet = Vec::new();
+            append(&*engine::URL_SAFE, token, &mut fernet);
+            append(&*engine::STANDARD, &fernet, text);
+        }
+    }
 }
 
 fn append(engine: &impl Engine, bytes: &[u8], text: &mut Vec<u8>) {
@@ -23,14 +30,29 @@ fn append(engine: &impl Engine, bytes: &[u8], text: &mut Vec<u8>) {
 }
 
 /// Returns the token of a text.
-pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let fernet = engine::STANDARD.decode(text)?;
-    engine::URL_SAFE.decode(fernet)
+pub(crate) fn decode(format: Format, text: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    match format {
+        Format::Bound => engine::URL_SAFE.decode(text),
+        Format::PythonCompatible => engine::URL_SAFE.decode(engine::STANDARD.decode(text)?),
+    }
 }
 
 /// Returns the length of the text of a token of this length.
-pub(crate) const fn encoded_len(token: usize) -> usize {
-    (token.div_ceil(3) * 4).div_ceil(3) * 4
+pub(crate) const fn encoded_len(format: Format, token: usize) -> usize {
+    let fernet = token.div_ceil(3) * 4;
+    match format {
+        Format::Bound => fernet,
+        Format::PythonCompatible => fernet.div_ceil(3) * 4,
+    }
+}
+
+/// Returns the length of the longest token whose text is at most `text` long.
+pub(crate) const fn longest_token(format: Format, text: u64) -> u64 {
+    let fernet = match format {
+        Format::Bound => text,
+        Format::PythonCompatible => text / 4 * 3,
+    };
+    fernet / 4 * 3
 }
 
 /// With vector instructions, which take an eighth of the time, where the crate has them.
