@@ -12,7 +12,6 @@ use kv_core::{
 use crate::builder::{Config, Target};
 use crate::bulk::Went;
 use crate::error::STORE;
-use crate::link::Repeat;
 use crate::write::Write;
 use crate::{RedisStoreBuilder, bulk, listing, name, record, watch};
 
@@ -25,7 +24,8 @@ use crate::{RedisStoreBuilder, bulk, listing, name, record, watch};
 ///
 /// Nothing is connected to before the first operation, and a connection that broke is made anew by
 /// the next one. One connection serves all operations to a server at once. It belongs to the tokio
-/// runtime that made it.
+/// runtime that made it. While more than 16 callers wait for a `get`, those who ask in the same
+/// moment are sent together.
 ///
 /// `put_many` and `delete_many` go in steps of up to 256 keys, and are not atomic. `flush` waits
 /// for nothing: what was acknowledged is as durable as the server's settings make it. `cull`
@@ -139,8 +139,7 @@ impl Store for RedisStore {
         command.arg(&name);
         let link = &self.config.link;
         let request = link.request(&name, command);
-        let answer = link.call(&request, Repeat::Read, link.deadline()).await;
-        let held = answer.and_then(record::bytes);
+        let held = link.read(&request).await.and_then(record::bytes);
         record::live(held.map_err(|failure| failure.error)?, || {
             self.clock().now()
         })

@@ -15,6 +15,7 @@ mod secrets;
 mod sentinel;
 mod support;
 mod tls;
+mod together;
 mod vectors;
 mod watch;
 mod watch_failover;

@@ -56,28 +56,61 @@ impl Cluster {
         request: &Cmd,
         deadline: Instant,
     ) -> Result<Value, Failure> {
+        let (slots, node) = self.find(slot, deadline).await?;
+        match node.attempt(request, deadline).await {
+            Err(failure) => self.heed(&slots, slot, request, deadline, failure).await,
+            answered => answered,
+        }
+    }
+
+    /// Does the same with a request that only reads, together with others'.
+    pub(crate) async fn read(
+        &self,
+        slot: u16,
+        request: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (slots, node) = self.find(slot, deadline).await?;
+        match node.read(request, deadline).await {
+            Err(failure) => self.heed(&slots, slot, request, deadline, failure).await,
+            answered => answered,
+        }
+    }
+
+    /// Returns the node that has `slot`, and according to what.
+    async fn find(&self, slot: u16, deadline: Instant) -> Result<(Arc<Slots>, Arc<Node>), Failure> {
         let slots = self.slots(deadline).await?;
         let Some(address) = slots.master(slot) else {
             self.forget(&slots);
             let error = unavailable("no node of the cluster has the key's slot", None);
             return Err(Failure::not_sent(error));
         };
-        let failure = match self.node(address)?.attempt(request, deadline).await {
-            Err(failure) => failure,
-            answered => return answered,
-        };
-        let named = |(host, port): &Address| (slots::host(host, &address.0).to_owned(), *port);
+        let node = self.node(address)?;
+        Ok((slots, node))
+    }
+
+    /// Learns from a failure, and goes where the node says that the key is about to be.
+    async fn heed(
+        &self,
+        slots: &Arc<Slots>,
+        slot: u16,
+        request: &Cmd,
+        deadline: Instant,
+        failure: Failure,
+    ) -> Result<Value, Failure> {
+        let asked = slots.master(slot).map_or("", |(host, _)| host);
+        let named = |(host, port): &Address| (slots::host(host, asked).to_owned(), *port);
         match &failure.kind {
             Kind::Moved(to) => {
                 // The node that has it knows best; when it does not answer, any other is asked.
                 if let Ok(asked) = self.ask(&named(to), deadline).await {
                     self.learn(asked);
                 } else {
-                    self.forget(&slots);
+                    self.forget(slots);
                 }
             }
             Kind::Ask(to) => return self.attempt_asking(&named(to), request, deadline).await,
-            Kind::NotApplied | Kind::ReadOnly | Kind::Lost => self.forget(&slots),
+            Kind::NotApplied | Kind::ReadOnly | Kind::Lost => self.forget(slots),
             Kind::WrongType | Kind::NoScript | Kind::Refused => {}
         }
         Err(failure)

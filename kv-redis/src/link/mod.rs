@@ -3,6 +3,7 @@
 
 mod cluster;
 mod dial;
+mod group;
 mod node;
 mod policy;
 mod slots;
@@ -63,7 +64,7 @@ impl Request {
 enum Servers {
     /// The way to it is another one for watches, which must not hold up operations by it.
     One {
-        node: Node,
+        node: Arc<Node>,
         watched: Box<Dial>,
     },
     Cluster(Arc<Cluster>),
@@ -78,6 +79,7 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn one(node: Node, watched: Dial, limits: Limits) -> Self {
         let watched = Box::new(watched);
+        let node = Arc::new(node);
         Self {
             servers: Servers::One { node, watched },
             limits,
@@ -110,6 +112,25 @@ impl Link {
         Instant::now() + self.limits.operation_timeout
     }
 
+    /// Sends a request that only reads and returns its answer.
+    ///
+    /// At first it goes together with other callers' of the same moment. All began now, so they end
+    /// at the same time too.
+    pub(crate) async fn read(&self, request: &Request) -> Result<Value, Failure> {
+        let deadline = self.deadline();
+        let answer = match &self.servers {
+            Servers::One { node, .. } => node.read(&request.command, deadline).await,
+            Servers::Cluster(cluster) => {
+                let answer = cluster.read(request.slot, &request.command, deadline);
+                Box::pin(answer).await
+            }
+        };
+        match answer {
+            Err(failure) => Box::pin(self.repeat(request, Repeat::Read, deadline, failure)).await,
+            answer => answer,
+        }
+    }
+
     /// Sends a request and returns its answer.
     pub(crate) async fn call(
         &self,
@@ -117,21 +138,40 @@ impl Link {
         repeat: Repeat,
         deadline: Instant,
     ) -> Result<Value, Failure> {
+        match self.attempt(request, deadline).await {
+            Err(failure) => self.repeat(request, repeat, deadline, failure).await,
+            answer => answer,
+        }
+    }
+
+    /// Sends a request again after a failure, for as long as it may be repeated.
+    async fn repeat(
+        &self,
+        request: &Request,
+        repeat: Repeat,
+        deadline: Instant,
+        mut failure: Failure,
+    ) -> Result<Value, Failure> {
         let mut repeats = 0;
-        loop {
-            let result = match &self.servers {
-                Servers::One { node, .. } => node.attempt(&request.command, deadline).await,
-                Servers::Cluster(cluster) => {
-                    cluster
-                        .attempt(request.slot, &request.command, deadline)
-                        .await
-                }
-            };
-            match result {
-                Err(failure) if self.repeats(&failure, repeat, repeats, deadline).await => {}
-                result => return result,
+        while self.repeats(&failure, repeat, repeats, deadline).await {
+            match self.attempt(request, deadline).await {
+                Err(again) => failure = again,
+                answer => return answer,
             }
             repeats += 1;
+        }
+        Err(failure)
+    }
+
+    /// Sends a request once.
+    async fn attempt(&self, request: &Request, deadline: Instant) -> Result<Value, Failure> {
+        match &self.servers {
+            Servers::One { node, .. } => node.attempt(&request.command, deadline).await,
+            Servers::Cluster(cluster) => {
+                cluster
+                    .attempt(request.slot, &request.command, deadline)
+                    .await
+            }
         }
     }
 

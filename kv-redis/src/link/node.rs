@@ -14,6 +14,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::Dial;
+use super::group::Group;
 use super::{Limits, policy};
 use crate::error::{Failure, Kind, answer, unavailable};
 
@@ -24,6 +25,7 @@ pub(crate) struct Node {
     /// Whether some node of the store has been asked for its eviction policy.
     policy_checked: Arc<AtomicBool>,
     state: Mutex<State>,
+    group: Group,
 }
 
 enum State {
@@ -132,7 +134,13 @@ impl Node {
             limits,
             policy_checked,
             state: Mutex::new(State::Closed),
+            group: Group::default(),
         }
+    }
+
+    /// Returns what is about to be asked together.
+    pub(super) const fn group(&self) -> &Group {
+        &self.group
     }
 
     /// Returns the way to the server, for a connection of another use.
@@ -150,6 +158,23 @@ impl Node {
         waiting.end();
         let value = received(&line, end - now, result)?;
         answer(value).inspect_err(|failure| leave(&line, failure))
+    }
+
+    /// Sends `request` once, which only reads, together with what others read in the same moment.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        request: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (_reading, are_few) = self.group.enter();
+        if !are_few
+            && let Some(answer) = Group::join(self, request, deadline)
+            && let Ok(answer) = answer.await
+        {
+            return answer;
+        }
+        // In a box, as it is large and mostly not needed.
+        Box::pin(self.attempt(request, deadline)).await
     }
 
     /// Sends `requests` once, together, and waits for their answers until `deadline`.
