@@ -87,7 +87,7 @@ async fn no_secret_is_shown_or_logged_by_any_crate_while_redis_works_and_fails()
 
     seen.assert_free_of(
         &["hunter2", VALUE, KEY, USER, PASSWORD, WRONG],
-        &["authenticate", "OutcomeUnknown"],
+        &["authenticate", "has no permission for", "OutcomeUnknown"],
     );
 }
 

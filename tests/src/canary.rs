@@ -55,11 +55,7 @@ impl Seen {
 
     /// Adds all that every operation shows and answers, in the collection `c`, those that fail too.
     ///
-    /// The store is empty afterwards.
-    ///
-    /// # Panics
-    ///
-    /// Never: `value` is written as a JSON string.
+    /// The store is empty afterwards, unless it failed.
     pub async fn of_every_operation(&self, store: &dyn Store, key: &str, value: &str) {
         let text = serde_json::json!({ "a": value }).to_string();
         let entry = || Entry::new(Value::from_json(text.clone()).expect("it is an object"));
