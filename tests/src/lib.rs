@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+pub mod canary;
 pub mod services;
 
 /// Returns the Python interpreter that has the libraries of `dev/requirements.txt`.

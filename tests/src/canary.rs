@@ -1,0 +1,206 @@
+//! [`Seen`]: all that is logged and shown, to look for secrets in.
+
+use std::error::Error;
+use std::fmt::{Debug, Write as _};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kv_core::{Cursor, Entry, KeyQuery, PutMode, Revision, Store, StoreExt as _, Value};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// What was logged, and what a test adds to it. Clones share it.
+#[derive(Clone, Default)]
+pub struct Seen(Arc<Mutex<Vec<u8>>>);
+
+impl Seen {
+    /// Takes down what every thread and every crate of this process logs from here on, at the level
+    /// `TRACE`, also through the `log` facade.
+    ///
+    /// # Panics
+    ///
+    /// When something else has the process's logs. Under nextest a test has a process to itself.
+    #[must_use]
+    pub fn everywhere() -> Self {
+        let seen = Self::default();
+        let log = seen.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_span_events(FmtSpan::FULL)
+            .with_writer(move || log.clone())
+            .init();
+        seen
+    }
+
+    /// Adds the two forms of `Debug`.
+    pub fn add(&self, what: &impl Debug) {
+        self.extend(format!("{what:?}\n{what:#?}\n").as_bytes());
+    }
+
+    /// Adds all that an error says of itself and its causes.
+    pub fn check<T, E: Error + 'static>(&self, result: Result<T, E>) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        let mut cause: Option<&dyn Error> = Some(&error);
+        while let Some(error) = cause {
+            self.extend(format!("{error}\n").as_bytes());
+            self.add(&error);
+            cause = error.source();
+        }
+        None
+    }
+
+    /// Adds all that every operation shows and answers, in the collection `c`, those that fail too.
+    ///
+    /// The store is empty afterwards, unless it failed.
+    pub async fn of_every_operation(&self, store: &dyn Store, key: &str, value: &str) {
+        let text = serde_json::json!({ "a": value }).to_string();
+        let entry = || Entry::new(Value::from_json(text.clone()).expect("it is an object"));
+        self.add(&store);
+        self.add(&store.info());
+        for mode in [
+            PutMode::Overwrite,
+            PutMode::Create,
+            PutMode::Update(Revision::from_bytes(value.to_owned().into())),
+        ] {
+            self.add(&mode);
+            self.add(&self.check(store.put("c", key, entry(), mode).await));
+        }
+        let entries = vec![(key.to_owned(), entry())];
+        self.check(store.put_many("c", entries).await);
+        self.add(&self.check(store.get("c", key).await));
+        self.add(&self.check(store.get_fresh("c", key).await));
+        let many = self.check(store.get_many("c", &[key, "none"]).await);
+        for got in many.into_iter().flatten() {
+            self.add(&self.check(got));
+        }
+        self.check(store.collections(KeyQuery::new()).await);
+        let prefix: String = key.chars().take(3).collect();
+        self.check(store.keys("c", KeyQuery::new().with_prefix(prefix)).await);
+        let cursor = KeyQuery::new().with_cursor(Cursor::new(key));
+        self.check(store.keys("c", cursor).await);
+        self.check(store.get("c", &key.repeat(1000)).await);
+        self.check(store.get("c::", key).await);
+        self.check(store.get_value::<u64>("c", key).await);
+        self.check(store.take("c", key).await);
+        self.check(store.delete("c", key).await);
+        self.check(store.delete_many("c", &[key]).await);
+        self.check(store.watch(key).map(drop));
+        self.check(store.cull().await);
+        self.check(store.flush().await);
+        self.check(store.put("c", key, entry(), PutMode::Overwrite).await);
+        self.check(store.clear("c").await);
+        self.check(store.destroy().await);
+    }
+
+    /// Returns all that was seen.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    /// Checks that none of `secrets` was seen in any of its [`forms`], and that each of `shown` was:
+    /// else too little was seen.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    pub fn assert_free_of(&self, secrets: &[&str], shown: &[&str]) {
+        let text = self.text();
+        for shown in shown {
+            assert!(text.contains(shown), "{shown} was not seen");
+        }
+        for form in secrets.iter().flat_map(|secret| forms(secret)) {
+            let found = text.lines().find(|line| line.contains(&form));
+            assert!(found.is_none(), "{form}: {found:?}");
+        }
+    }
+
+    fn extend(&self, bytes: &[u8]) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend_from_slice(bytes);
+    }
+}
+
+impl Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seen").finish_non_exhaustive()
+    }
+}
+
+impl io::Write for Seen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns the forms in which a secret could be printed: as it is, in JSON inside JSON, as numbers,
+/// in hexadecimal, percent-encoded, and of base64 those parts that do not depend on what stands
+/// before and behind.
+#[must_use]
+pub fn forms(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let hex = each(bytes, "", |byte| format!("{byte:02x}"));
+    let mut forms = vec![
+        secret.to_owned(),
+        secret.escape_debug().to_string(),
+        secret.escape_debug().to_string().escape_debug().to_string(),
+        each(bytes, ", ", |byte| byte.to_string()),
+        hex.to_uppercase(),
+        hex,
+        percent(bytes, "-_.~"),
+        percent(bytes, ""),
+        each(bytes, "", |byte| format!("%{byte:02X}")),
+        each(bytes, "", |byte| format!("\\x{byte:02x}")),
+        each(bytes, "", |byte| format!("\\u{byte:04x}")),
+    ];
+    for start in 0..3 {
+        for last in [b"+/", b"-_"] {
+            forms.push(base64(bytes.get(start..).unwrap_or_default(), last));
+        }
+    }
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+fn each(bytes: &[u8], between: &str, form: impl Fn(u8) -> String) -> String {
+    let forms: Vec<String> = bytes.iter().map(|byte| form(*byte)).collect();
+    forms.join(between)
+}
+
+fn percent(bytes: &[u8], plain: &str) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || plain.as_bytes().contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// Encodes the whole groups of three bytes.
+fn base64(bytes: &[u8], last: &[u8; 2]) -> String {
+    let digits: Vec<u8> = (b'A'..=b'Z')
+        .chain(b'a'..=b'z')
+        .chain(b'0'..=b'9')
+        .chain(*last)
+        .collect();
+    let groups = bytes.chunks_exact(3).flat_map(|group| {
+        let number = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        [18, 12, 6, 0].map(|shift| digits[(number >> shift) as usize & 63])
+    });
+    groups.map(char::from).collect()
+}
