@@ -1,9 +1,10 @@
 //! Keys are changed while the store is in use.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kv_core::{DecryptKind, Entry, Error, PutMode, Store, StoreExt};
+use kv_core::{DecryptKind, Entry, Error, PutMode, Store, StoreExt, Value};
 use kv_encryption::{FernetStore, Format, KeyRing};
 use kv_memory::MemoryStore;
 use serde_json::json;
@@ -143,9 +144,9 @@ async fn no_write_meanwhile_is_lost() {
         KeyRing::new(key(OLD)).with_retired(key(NEW)),
     );
     let store = FernetStore::new(inside, both());
-    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let counting = tokio::spawn({
-        let stop = std::sync::Arc::clone(&stop);
+        let stop = Arc::clone(&stop);
         async move {
             let mut counts = [0_i64; 50];
             let mut n = 0;
@@ -187,4 +188,43 @@ async fn an_entry_that_goes_meanwhile_is_no_failure() {
         .await
         .unwrap();
     assert_eq!(rotation.seen(), 0);
+}
+
+#[tokio::test]
+async fn other_tasks_of_the_thread_run_during_a_rotation() {
+    let (old, inside) = stores();
+    for n in 0..500 {
+        put(&old, "c", &n.to_string(), "{}").await;
+    }
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counting = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let store = FernetStore::new(inside, both());
+    let rotation = tokio::spawn(async move { store.rotate(|_| {}).await });
+    assert_eq!(rotation.await.unwrap().unwrap().rotated, 500);
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns >= 500 / 16, "{turns}");
+    counting.abort();
+}
+
+#[tokio::test]
+async fn plaintext_that_is_no_json_is_reported_and_not_made_authentic() {
+    let inside = MemoryStore::new();
+    // Put into a record as it stands, it would give that record another name and no end.
+    let planted = r#"{},"collection":"c","key":"admin","value":{"admin":true}"#;
+    let planted = Entry::new(Value::from_stored(planted.into()));
+    put_entry(&inside, "c", "k", planted.clone()).await;
+    let store = FernetStore::new(inside.clone(), ring(NEW)).allow_plaintext();
+    let read = store.get("c", "k").await;
+    assert!(matches!(read, Err(Error::Corrupted { .. })), "{read:?}");
+    let rotation = store.rotate(|_| {}).await.unwrap();
+    assert_eq!((rotation.rotated, rotation.failed), (0, 1));
+    assert_eq!(stored(&inside, "c", "k").await.value, planted.value);
 }
