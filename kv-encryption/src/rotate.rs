@@ -27,7 +27,8 @@ pub struct Rotation {
     pub rotated: u64,
     /// Entries that the primary key had encrypted already.
     pub current: u64,
-    /// Entries that could not be read or written, which are as they were.
+    /// Entries that could not be read or written. They are as they were, unless the error is
+    /// [`Error::OutcomeUnknown`]: then the next rotation tells.
     pub failed: u64,
     /// The first 1000 of these.
     pub failures: Vec<Failure>,
