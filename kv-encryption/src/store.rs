@@ -47,7 +47,9 @@ pub enum Format {
 /// key is not in the ring; `Authentication` when it is not authentic under its key; `Moved`;
 /// `NotEncrypted` unless [allowed](Self::allow_plaintext); `Unbound` for a record of the other
 /// format unless [allowed](Self::allow_unbound); `UnsupportedVersion`. [`Error::Corrupted`] when it
-/// is of no form. [`Error::TooLarge`] from about 9/16 of the inner limit on: encrypted values are
+/// is of no form. When the runtime shuts down while it works on a large value, a read or a write is
+/// [`Error::Unavailable`]; a [`take`](Store::take), whose entry is gone by then,
+/// [`Error::OutcomeUnknown`]. [`Error::TooLarge`] from about 9/16 of the inner limit on: encrypted values are
 /// longer.
 ///
 /// # Examples

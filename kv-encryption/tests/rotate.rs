@@ -311,3 +311,50 @@ async fn plaintext_that_is_no_json_is_reported_and_not_made_authentic() {
     assert_eq!((rotation.rotated, rotation.failed), (0, 1));
     assert_eq!(stored(&inside, "c", "k").await.value, planted.value);
 }
+
+#[tokio::test]
+async fn progress_is_told_every_100_entries() {
+    let (old, inside) = stores();
+    for n in 0..250 {
+        put(&old, "c", &n.to_string(), "{}").await;
+    }
+    let mut seen = Vec::new();
+    let store = FernetStore::new(inside, both());
+    store.rotate(|step| seen.push(step.seen())).await.unwrap();
+    assert_eq!(seen, [100, 200, 250]);
+}
+
+#[tokio::test]
+async fn every_collection_is_rotated_however_many_there_are() {
+    const COLLECTIONS: u64 = 2500;
+    let (old, inside) = stores();
+    for n in 0..COLLECTIONS {
+        put(&old, &n.to_string(), "k", "{}").await;
+    }
+    let store = FernetStore::new(inside, both());
+    assert_eq!(store.rotate(|_| {}).await.unwrap().rotated, COLLECTIONS);
+}
+
+#[tokio::test]
+async fn the_first_1000_failures_are_named_and_all_are_counted() {
+    let inside = MemoryStore::new();
+    for n in 0..1100 {
+        put(&inside, "c", &n.to_string(), "{}").await;
+    }
+    let store = FernetStore::new(inside, both());
+    let rotation = store.rotate(|_| {}).await.unwrap();
+    assert_eq!((rotation.failed, rotation.failures.len()), (1100, 1000));
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_read_is_a_failure_of_its_entries_and_the_others_go_on() {
+    let (old, inside) = stores();
+    for n in 0..250 {
+        put(&old, "c", &n.to_string(), "{}").await;
+    }
+    let faults = FaultStore::new(inside);
+    faults.inject(Fault::unavailable().on(Operation::GetMany));
+    let store = FernetStore::new(faults, both());
+    let rotation = store.rotate(|_| {}).await.unwrap();
+    assert_eq!((rotation.rotated, rotation.failed), (150, 100));
+}
