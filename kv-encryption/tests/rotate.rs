@@ -236,7 +236,9 @@ async fn of_two_rotations_at_once_one_encrypts_each_entry() {
 async fn a_clock_that_jumps_makes_nothing_unreadable() {
     let at = |micros| Timestamp::from_micros(micros);
     let clock = Arc::new(ManualClock::new(at(1_800_000_000_000_000)));
-    let inside = MemoryStore::builder().clock(clock.clone()).build();
+    let inside = MemoryStore::builder()
+        .clock(Arc::<ManualClock>::clone(&clock))
+        .build();
     for format in [Format::Bound, Format::PythonCompatible] {
         let old = FernetStore::new(inside.clone(), ring(OLD)).with_format(format);
         put(&old, "c", "k", r#"{"n":1}"#).await;
