@@ -108,8 +108,19 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE;
     use serde_json::Value;
+    use zeroize::ZeroizeOnDrop;
 
     use super::*;
+
+    #[test]
+    fn what_is_made_of_a_key_is_cleared_when_it_is_dropped() {
+        fn is_cleared<T: ZeroizeOnDrop>(_: &T) {}
+
+        let fernet = Fernet::new(&[7; 32]);
+        is_cleared(&fernet.cipher);
+        // What the MAC consists of, which says nothing of the kind itself.
+        is_cleared(&Sha256::default());
+    }
 
     #[test]
     fn the_token_of_the_specification_is_generated() {

@@ -257,7 +257,18 @@ fn part(secret: &[u8; KEY_BYTES], purpose: &[u8]) -> [u8; KEY_BYTES] {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::io::{self, Write as _};
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::process::Command;
+
     use super::*;
+
+    /// The variable that holds the keys of a process of its own.
+    const VARIABLE: &str = "KV_ENCRYPTION_TEST_KEYS";
+
+    /// What such a process says before what it has read.
+    const ANSWER: &str = "@read ";
 
     const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     const OTHER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -307,6 +318,39 @@ mod tests {
     fn a_variable_that_is_not_set_is_named() {
         let error = KeyRing::from_env("KV_ENCRYPTION_TEST_NOT_SET").unwrap_err();
         assert!(error.to_string().contains("KV_ENCRYPTION_TEST_NOT_SET"));
+    }
+
+    /// Has a process of its own read `VARIABLE` from an environment in which it is `text`.
+    fn from_an_environment(text: impl AsRef<OsStr>) -> String {
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["key::tests::the_reading_process", "--exact", "--nocapture"])
+            .env(VARIABLE, text)
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let answer = output.lines().find_map(|line| line.strip_prefix(ANSWER));
+        answer.unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_reading_process() {
+        if env::var_os(VARIABLE).is_some() {
+            let read = KeyRing::from_env(VARIABLE);
+            writeln!(io::stdout(), "\n{ANSWER}{read:?}").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_variable_holds_the_keys_with_the_primary_first() {
+        let id = |key: &str| FernetKey::from_base64(key).unwrap().id;
+        let both = format!("Ok({:?})", [id(OTHER), id(KEY)]);
+        let text = format!("{OTHER} ,\n{KEY}\n");
+        assert_eq!(from_an_environment(text), both);
+        assert_eq!(from_an_environment("hunter2"), "Err(NotAKey)");
+        assert_eq!(from_an_environment(""), "Err(NotAKey)");
+        let no_text = OsStr::from_bytes(b"hunter2\xff");
+        let not_set = format!("Err(NotSet {{ variable: {VARIABLE:?} }})");
+        assert_eq!(from_an_environment(no_text), not_set);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use futures_util::stream::{self, StreamExt as _};
 use kv_core::{Entry, Error, KeyQuery, PutMode, Result, Store};
+use tokio::task;
 
 use crate::FernetStore;
 use crate::seal::Found;
@@ -26,7 +27,8 @@ pub struct Rotation {
     pub rotated: u64,
     /// Entries that the primary key had encrypted already.
     pub current: u64,
-    /// Entries that could not be read or written, which are as they were.
+    /// Entries that could not be read or written. They are as they were, unless the error is
+    /// [`Error::OutcomeUnknown`]: then the next rotation tells.
     pub failed: u64,
     /// The first 1000 of these.
     pub failures: Vec<Failure>,
@@ -64,6 +66,7 @@ impl std::fmt::Debug for Failure {
 }
 
 /// What became of one entry.
+#[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Rotated,
     Current,
@@ -154,7 +157,11 @@ impl<S: Store> FernetStore<S> {
         };
         let mut outcomes = Vec::with_capacity(keys.len());
         for (key, entry) in keys.iter().zip(read) {
-            outcomes.push(async move { (key, self.rotate_entry(collection, key, entry).await) });
+            outcomes.push(async move {
+                // A store that never waits would hold the thread for the whole rotation.
+                task::yield_now().await;
+                (key, self.rotate_entry(collection, key, entry).await)
+            });
         }
         let mut outcomes = stream::iter(outcomes).buffer_unordered(WRITES);
         while let Some((key, outcome)) = outcomes.next().await {
@@ -196,8 +203,12 @@ impl<S: Store> FernetStore<S> {
                 Found::Plaintext => self.policy.format,
             };
             let mode = PutMode::Update(revision.ok_or(Error::Conflict)?);
+            let now = self.clock().now();
+            if entry.is_expired(now) {
+                return Ok(Outcome::Gone);
+            }
             // Python may have left out the creation, which a bound record must know.
-            let entry = entry.prepared(self.clock().now())?;
+            let entry = entry.prepared(now)?;
             let entry = self.seal_as(format, collection, key, entry).await?;
             match self.inner.put(collection, key, entry, mode).await {
                 Ok(_) => return Ok(Outcome::Rotated),
@@ -207,5 +218,25 @@ impl<S: Store> FernetStore<S> {
             read = self.inner.get_fresh(collection, key).await;
         }
         Err(Error::Conflict)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::{Revision, Value};
+    use kv_memory::MemoryStore;
+
+    use super::*;
+    use crate::{FernetKey, KeyRing};
+
+    #[tokio::test]
+    async fn an_entry_without_a_creation_that_ends_once_it_was_read_has_gone() {
+        let keys = KeyRing::new(FernetKey::generate().unwrap());
+        let store = FernetStore::new(MemoryStore::new(), keys).allow_plaintext();
+        let read = Entry::new(Value::from_json("{}").unwrap())
+            .with_expires_at(store.clock().now())
+            .with_revision(Revision::from_counter([0; 16], 1));
+        let outcome = store.rotate_entry("c", "k", Ok(Some(read))).await;
+        assert_eq!(outcome.unwrap(), Outcome::Gone);
     }
 }

@@ -1,5 +1,7 @@
 //! [`FernetStore`], the wrapper.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use kv_core::{
     Clock, CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Revision, Store,
@@ -11,6 +13,9 @@ use crate::seal::{Found, Policy};
 
 /// How many bytes are encrypted or decrypted where the caller runs, which takes up to 0.2 ms.
 const MAX_INLINE_BYTES: usize = 64 * 1024;
+
+/// What an entry costs besides its value: as much as so many bytes of one.
+const ENTRY_COST: usize = 512;
 
 /// What an encrypted value looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,8 +47,10 @@ pub enum Format {
 /// key is not in the ring; `Authentication` when it is not authentic under its key; `Moved`;
 /// `NotEncrypted` unless [allowed](Self::allow_plaintext); `Unbound` for a record of the other
 /// format unless [allowed](Self::allow_unbound); `UnsupportedVersion`. [`Error::Corrupted`] when it
-/// is of no form. [`Error::TooLarge`] from about 3/4 of the inner limit on, 9/16 in Python's format:
-/// encrypted values are longer.
+/// is of no form. When the runtime shuts down while it works on a large value, a read or a write is
+/// [`Error::Unavailable`]; a [`take`](Store::take), whose entry is gone by then,
+/// [`Error::OutcomeUnknown`]. [`Error::TooLarge`] from about 3/4 of the inner limit on, 9/16 in
+/// Python's format: encrypted values are longer.
 ///
 /// # Examples
 ///
@@ -212,7 +219,15 @@ impl<S: Store> Store for FernetStore<S> {
 
     async fn take(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let entry = self.inner.take(collection, key).await?;
-        self.open_found(collection, key, entry).await
+        let taken = self.open_found(collection, key, entry).await;
+        taken.map_err(|error| match error {
+            // The entry is gone by now.
+            Error::Unavailable { store, .. } => Error::OutcomeUnknown {
+                store,
+                source: Some(Arc::new(error)),
+            },
+            error => error,
+        })
     }
 
     async fn get_many(
@@ -238,7 +253,8 @@ impl<S: Store> Store for FernetStore<S> {
     ) -> Result<Vec<Revision>> {
         let prepare = |(key, entry)| Ok((key, self.prepare(entry)?));
         let entries: Vec<_> = entries.into_iter().map(prepare).collect::<Result<_>>()?;
-        let size: usize = entries.iter().map(|(_, entry)| entry.value.len()).sum();
+        let cost = |(_, entry): &(_, Entry)| ENTRY_COST + entry.value.len();
+        let size: usize = entries.iter().map(cost).sum();
         let sealed = if size <= MAX_INLINE_BYTES {
             self.policy.seal_all(collection, entries)?
         } else {

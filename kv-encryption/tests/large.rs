@@ -1,7 +1,8 @@
 //! Large values, and many at once.
 
 use futures_util::FutureExt as _;
-use kv_core::{Entry, PutMode, Store};
+use kv_core::{Entry, Error, PutMode, Store};
+use tokio::runtime::Runtime;
 
 use crate::support::{stores, value};
 
@@ -40,6 +41,39 @@ async fn many_values_at_once_are_worked_on_by_another_thread() {
     for read in store.get_many("c", &names).await.unwrap() {
         assert_eq!(read.unwrap().unwrap().value, entry(1000).value);
     }
+}
+
+#[tokio::test]
+async fn a_thousand_tiny_values_at_once_are_worked_on_by_another_thread() {
+    let (store, _) = stores();
+    let entries = || (0..1000).map(|key| (key.to_string(), Entry::new(value("{}"))));
+    let put = store.put_many("c", entries().collect());
+    assert!(put.now_or_never().is_none());
+    store.put_many("c", entries().collect()).await.unwrap();
+    let put = store.put_many("c", entries().take(10).collect());
+    assert!(put.now_or_never().is_some());
+}
+
+#[test]
+fn what_was_taken_while_the_runtime_shuts_down_is_not_called_untouched() {
+    let (store, inside) = stores();
+    let put = store.put("c", "k", entry(LARGE), PutMode::Create);
+    put.now_or_never().unwrap().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _inside = handle.enter();
+    let read = store.get("c", "k").now_or_never().unwrap();
+    assert!(matches!(read, Err(Error::Unavailable { .. })), "{read:?}");
+    let put = store.put("c", "k", entry(LARGE), PutMode::Overwrite);
+    let put = put.now_or_never().unwrap();
+    assert!(matches!(put, Err(Error::Unavailable { .. })), "{put:?}");
+    let taken = store.take("c", "k").now_or_never().unwrap();
+    assert!(
+        matches!(taken, Err(Error::OutcomeUnknown { .. })),
+        "{taken:?}"
+    );
+    assert_eq!(inside.get("c", "k").now_or_never().unwrap().unwrap(), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What Python's `FernetEncryptionWrapper` has written, and the vectors of the Fernet specification.
 
-use kv_core::{Entry, Value, envelope};
+use kv_core::{Entry, StoreExt, Value, envelope};
 use kv_encryption::{FernetKey, FernetStore, Format, KeyRing};
 use kv_memory::MemoryStore;
 use serde_json::Value as Json;
@@ -46,6 +46,26 @@ async fn what_python_has_written_is_read() {
         let plaintext = plaintext.unwrap_or_else(|error| panic!("{id}: {error}"));
         assert_eq!(plaintext, text(vector, "plaintext"), "{id}");
     }
+}
+
+#[tokio::test]
+async fn what_python_has_compressed_and_encrypted_is_read() {
+    let vectors: Json = serde_json::from_str(include_str!("data/py-compressed.json")).unwrap();
+    let mut compressed = 0;
+    for vector in vectors["records"].as_array().unwrap() {
+        let record = text(vector, "record").to_owned();
+        let stored = envelope::decode(record.into()).unwrap().entry.value;
+        let keys = ring(&[vector["keys"][0].as_str().unwrap()]);
+        let inside = MemoryStore::new();
+        put_entry(&inside, "c", "k", Entry::new(stored)).await;
+        let store = FernetStore::new(inside, keys).with_format(Format::PythonCompatible);
+        let id = text(vector, "id");
+        let decrypted = get(&store, "c", "k").await.unwrap();
+        compressed += u32::from(decrypted.starts_with(r#"{"__compressed_data__":"#));
+        let plaintext = get(&store.compressed(), "c", "k").await.unwrap();
+        assert_eq!(plaintext, text(vector, "plaintext"), "{id}");
+    }
+    assert_eq!(compressed, 3);
 }
 
 #[tokio::test]

@@ -96,6 +96,23 @@ impl Shared {
         }
     }
 
+    /// The same with long values compressed before they are encrypted.
+    async fn compressed_redis() -> Self {
+        let url = format!("{}/2", redis().await);
+        let store = RedisStore::builder(url.clone())
+            .response_timeout(PATIENCE)
+            .operation_timeout(PATIENCE)
+            .build()
+            .unwrap();
+        let keys = KeyRing::new(FernetKey::from_base64(FERNET_KEY).unwrap());
+        let store = FernetStore::new(store, keys).with_format(Format::PythonCompatible);
+        let fernet = format!("fernet:{FERNET_KEY}");
+        Self {
+            store: Arc::new(store.compressed()),
+            python: vec!["redis".to_owned(), url, fernet, "compressed".to_owned()],
+        }
+    }
+
     /// Each test has a table: py-key-value fails when two of its processes make one at once.
     async fn dynamodb(table: &str) -> Self {
         let endpoint = dynamodb().await;
@@ -342,6 +359,16 @@ async fn rust_works_on_what_python_encrypted() {
 #[tokio::test]
 async fn python_works_on_what_rust_encrypted() {
     python_works_on_what_rust_wrote(Shared::encrypted_redis().await, true).await;
+}
+
+#[tokio::test]
+async fn rust_works_on_what_python_compressed_and_encrypted() {
+    rust_works_on_what_python_wrote(Shared::compressed_redis().await).await;
+}
+
+#[tokio::test]
+async fn python_works_on_what_rust_compressed_and_encrypted() {
+    python_works_on_what_rust_wrote(Shared::compressed_redis().await, true).await;
 }
 
 #[tokio::test]

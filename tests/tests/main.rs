@@ -4,6 +4,7 @@
 
 mod cached;
 mod compressed;
+mod encrypted;
 mod envelope;
 mod interop;
 mod pins;

@@ -1,8 +1,9 @@
 """Works on a store with py-key-value.
 
-Arguments: `redis` and a URL, or `dynamodb`, an endpoint and a table; then `fernet:` with a key to
-encrypt the values. Standard input: a JSON list of
-steps, each a list of a verb and its arguments. Output: a JSON list of the answers.
+Arguments: `redis` and a URL, or `dynamodb`, an endpoint and a table; then `fernet:` with a key, or
+several with commas between, to encrypt the values; then `compressed` to compress them before.
+Standard input: a JSON list of steps, each a list of a verb and its arguments. Output: a JSON list
+of the answers.
 """
 
 import asyncio
@@ -26,11 +27,19 @@ def store(kind, *place):
     )
 
 
-def encrypted(store, key):
-    from cryptography.fernet import Fernet
+def encrypted(store, keys):
+    from cryptography.fernet import Fernet, MultiFernet
     from key_value.aio.wrappers.encryption.fernet import FernetEncryptionWrapper
 
-    return FernetEncryptionWrapper(key_value=store, fernet=Fernet(key))
+    fernets = [Fernet(key) for key in keys.split(",")]
+    fernet = MultiFernet(fernets) if len(fernets) > 1 else fernets[0]
+    return FernetEncryptionWrapper(key_value=store, fernet=fernet)
+
+
+def compressed(store):
+    from key_value.aio.wrappers.compression import CompressionWrapper
+
+    return CompressionWrapper(key_value=store)
 
 
 async def perform(store, verb, collection, *arguments):
@@ -42,17 +51,20 @@ async def perform(store, verb, collection, *arguments):
         return await store.put_many(keys, values, collection=collection, ttl=ttl)
     if verb == "keys":
         # A wrapper has no such method.
-        listing = getattr(store, "key_value", store)
-        return sorted(await listing.keys(collection))
+        while hasattr(store, "key_value"):
+            store = store.key_value
+        return sorted(await store.keys(collection))
     # get, ttl, delete and their _many forms
     return await getattr(store, verb)(arguments[0], collection=collection)
 
 
 async def main():
-    *place, last = sys.argv[1:]
-    key = last.removeprefix("fernet:") if last.startswith("fernet:") else None
-    async with store(*place, *([] if key else [last])) as opened:
-        view = encrypted(opened, key) if key else opened
+    place = sys.argv[1:]
+    compresses = place[-1] == "compressed" and place.pop()
+    keys = place[-1].startswith("fernet:") and place.pop().removeprefix("fernet:")
+    async with store(*place) as opened:
+        view = encrypted(opened, keys) if keys else opened
+        view = compressed(view) if compresses else view
         answers = [await perform(view, *step) for step in json.load(sys.stdin)]
     json.dump(answers, sys.stdout)
 
