@@ -19,37 +19,7 @@ use crate::Error;
 
 pub(crate) use blanket::entry_with_ttl;
 
-/// Typed values, TTLs, atomic updates and listings as streams, for every [`Store`].
-///
-/// It has no state of its own: each method is a few calls of the store. A `ttl` becomes an expiry
-/// by the store's own [`clock`](Store::clock); `None` never expires.
-///
-/// # Errors
-///
-/// Besides its own, each method returns the errors of the [`Store`] calls it makes: a TTL of zero
-/// or past the year 9999 is [`Error::InvalidTtl`], a value of another type [`Error::Decode`].
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-/// use kv_core::StoreExt;
-/// use kv_memory::MemoryStore;
-/// use serde_json::{Value, json};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> kv_core::Result<()> {
-/// let store = MemoryStore::new();
-/// let minute = Some(Duration::from_secs(60));
-/// store.put_value("users", "ada", &json!({ "role": "admin" }), None).await?;
-/// let ada: Option<Value> = store.get_value("users", "ada").await?;
-/// assert_eq!(ada, Some(json!({ "role": "admin" })));
-///
-/// assert!(store.put_if_absent("codes", "c1", &json!({}), minute).await?);
-/// assert!(!store.put_if_absent("codes", "c1", &json!({}), minute).await?);
-/// assert_eq!(store.increment("hits", "ada", 1, minute).await?, 1);
-/// # Ok(())
-/// # }
-/// ```
+#[doc = include_str!("docs/store_ext.md")]
 pub trait StoreExt: Store {
     /// Returns the value of `key` as a `T`; `None` when there is no live entry.
     ///
@@ -199,8 +169,8 @@ pub trait StoreExt: Store {
 
     /// Adds `by` to the counter of `key` atomically, and returns the sum.
     ///
-    /// A counter is the entry `{"value": n}` with no other member. One that is absent starts at zero and is created with
-    /// `ttl`; one that exists keeps its expiry.
+    /// A counter is the entry `{"value": n}` with no other member. One that is absent starts at zero
+    /// and is created with `ttl`; one that exists keeps its expiry.
     ///
     /// # Errors
     ///

@@ -160,7 +160,8 @@ impl<S: Store + ?Sized> StoreExt for S {
             };
             sum = value.checked_add(by).ok_or(Error::Overflow)?;
             let value = Value::encode(&Counter { value: sum })?;
-            match old {
+            // One that some wrapper made up is new: see `update_entry`.
+            match old.filter(|entry| entry.revision.is_some()) {
                 Some(entry) => {
                     let mut entry = successor(entry, now);
                     entry.value = value;

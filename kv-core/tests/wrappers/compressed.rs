@@ -142,6 +142,25 @@ async fn a_value_that_looks_like_a_record_reads_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn a_record_is_known_whichever_letters_of_its_member_are_escaped() {
+    let name = "__compressed_data__";
+    let escapes = (0..name.len()).flat_map(|place| {
+        let (before, rest) = name.split_at(place);
+        let (letter, after) = rest.split_at(1);
+        let code = letter.as_bytes()[0];
+        [
+            format!(r"{before}\u{code:04x}{after}"),
+            format!(r"{before}\u{code:04X}{after}"),
+        ]
+    });
+    for name in escapes {
+        let data = STANDARD.encode(gzip(b"{}"));
+        let stored = format!(r#"{{"a":{{}},"{name}":"{data}"}}"#);
+        assert_eq!(read(&stored).await.unwrap(), "{}", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_store_of_uncompressed_values_can_be_wrapped() {
     for length in [20, 5000, 100_000] {
         assert_eq!(read(&text(length)).await.unwrap(), text(length));

@@ -161,6 +161,21 @@ async fn an_update_begins_with_the_default_and_stores_what_it_makes_of_it() {
     assert_eq!(number(&reference, "c", "touched").await, Some(7));
 }
 
+#[tokio::test]
+async fn a_counter_counts_on_from_the_default_and_is_created_with_its_ttl() {
+    let Stores { clock, inner, .. } = stores().await;
+    let hundred = kv_core::Value::encode(&json!({ "value": 100 })).unwrap();
+    let store = inner.clone().default_value(hundred);
+    for sum in [101, 102] {
+        let counted = store.increment("c", "hits", 1, Some(HOUR)).await;
+        assert_eq!(counted.unwrap(), sum);
+    }
+    let stored = inner.get("c", "hits").await.unwrap().unwrap();
+    assert_eq!(stored.expires_at, clock.now().checked_add(HOUR));
+    clock.advance(HOUR);
+    assert_eq!(store.increment("c", "hits", 1, None).await.unwrap(), 101);
+}
+
 /// The default is what an update began with; by then another writer had stored something.
 #[tokio::test]
 async fn an_update_of_the_default_loses_to_one_that_was_faster() {

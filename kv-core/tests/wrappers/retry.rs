@@ -324,3 +324,39 @@ async fn a_call_that_is_dropped_in_a_pause_asks_no_more() {
     assert_eq!(faults.calls(Operation::Put), 2);
     assert_eq!(number(&store, "c", "k").await, Some(1));
 }
+
+#[tokio::test]
+async fn without_pauses_other_tasks_and_timers_get_their_turn() {
+    let (faults, store) = stores().await;
+    let store = store.with_max_retries(1_000_000);
+    for operation in [Operation::Get, Operation::GetMany, Operation::PutMany] {
+        faults.inject(Fault::unavailable().on(operation).always());
+    }
+    assert!(store.get("c", "k").now_or_never().is_none());
+    assert!(store.get_many("c", &["k"]).now_or_never().is_none());
+    let puts = store.put_many("c", batch(&["a"]));
+    assert!(puts.now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_and_retries_of_any_size_do_not_overflow() {
+    for (initial, max) in [
+        (Duration::MAX, Duration::from_nanos(1)),
+        (Duration::from_nanos(1), Duration::MAX),
+        (Duration::MAX, Duration::ZERO),
+    ] {
+        let (faults, store) = stores().await;
+        let store = store.with_initial_delay(initial).with_max_delay(max);
+        let store = store.with_max_retries(u32::MAX);
+        faults.inject(Fault::unavailable().on(Operation::Get).times(40));
+        let call = tokio::time::timeout(Duration::from_secs(3600), store.get("c", "k"));
+        assert!(!matches!(call.await, Ok(Err(_))));
+    }
+    let (faults, store) = stores().await;
+    let store = store
+        .with_initial_delay(Duration::MAX)
+        .with_max_delay(Duration::MAX);
+    faults.inject(Fault::unavailable().on(Operation::Get));
+    let call = tokio::time::timeout(Duration::from_secs(3600), store.get("c", "k"));
+    assert!(call.await.is_err());
+}

@@ -1,11 +1,14 @@
 //! `Routing`: each collection lives in one store, and what concerns all goes through all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use kv_core::conformance::{Fault, FaultStore};
 use kv_core::wrappers::{Operation, Routing};
-use kv_core::{Change, Cursor, Error, KeyQuery, Store, StoreExt, StoreInfo, SystemClock, Watch};
+use kv_core::{
+    Change, Clock, Cursor, Error, KeyQuery, Store, StoreExt, StoreInfo, SystemClock, Watch,
+};
 
 use super::{number, put};
 use crate::probe::Probe;
@@ -54,6 +57,36 @@ async fn a_name_comes_before_a_rule_and_the_later_of_two_names_counts() {
 }
 
 #[tokio::test]
+async fn of_two_rules_that_take_a_collection_the_earlier_one_counts() {
+    let stores = [Probe::new(), Probe::new(), Probe::new()];
+    let [default, first, second] = stores.clone();
+    let store = default.routing().with_rule(|name| name.len() == 1, first);
+    let store = store.with_rule(|_| true, second);
+    put(&store, "a", "k", 1).await;
+    put(&store, "b", "k", 1).await;
+    put(&store, "longer", "k", 1).await;
+    let calls = stores.map(|store| store.calls().len());
+    assert_eq!(calls, [0, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_fresh_read_is_a_fresh_one_in_its_store() {
+    let [default, named] = [Probe::new(), Probe::new()];
+    let store = default.routing().with_route(["a"], Arc::clone(&named));
+    store.get_fresh("a", "k").await.unwrap();
+    store.get("a", "k").await.unwrap();
+    assert_eq!(named.calls(), ["get_fresh", "get"]);
+}
+
+#[tokio::test]
+async fn the_clock_is_the_default_store_s() {
+    let [default, named] = [Probe::new(), Probe::new()];
+    named.clock.advance(Duration::from_secs(3600));
+    let store = Arc::clone(&default).routing().with_route(["a"], named);
+    assert_eq!(store.clock().now(), default.clock.now());
+}
+
+#[tokio::test]
 async fn every_operation_on_a_collection_goes_to_its_store_alone() {
     let ([default, named, ruled], store) = stores();
     put(&store, "a", "k", 1).await;
@@ -79,6 +112,8 @@ async fn collections_are_those_of_all_stores_in_pages_of_every_size() {
         let listed = collections(&store, size).await;
         assert_eq!(listed, ["a", "b", "c", "d", "x1", "x2"], "{size}");
     }
+    let page = store.collections(KeyQuery::new().with_page_size(1));
+    assert_eq!(page.await.unwrap().collections.len(), 1);
 }
 
 /// What lies in a store that it is not sent to: it can't be read, so it is not there.
@@ -115,6 +150,17 @@ async fn flush_and_cull_reach_every_store_also_when_one_fails() {
     assert_eq!(calls, [[1, 1]; 3]);
     assert!(store.flush().await.is_ok());
     assert_eq!(store.cull().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn of_several_errors_of_flush_and_cull_the_first_is_returned() {
+    let (faults, store) = stores();
+    faults[1].inject(Fault::refuse(Error::ReadOnly).always());
+    faults[2].inject(Fault::unavailable().always());
+    let flushed = store.flush().await;
+    assert!(matches!(flushed, Err(Error::ReadOnly)), "{flushed:?}");
+    let culled = store.cull().await;
+    assert!(matches!(culled, Err(Error::ReadOnly)), "{culled:?}");
 }
 
 #[tokio::test]

@@ -166,12 +166,12 @@ async fn a_bulk_write_done_in_part_names_the_keys_without_their_collection() {
 #[tokio::test]
 async fn a_removal_is_retryable_only_before_the_first_entry_went() {
     for halfway in [false, true] {
-        let (store, single) = stores();
-        let key_count = if halfway { 1500 } else { 3 };
-        let entries = (0..key_count).map(|n| (format!("{n:04}"), entry(n)));
-        single.put_many("notes", entries.collect()).await.unwrap();
         for destroys in [false, true] {
-            let after = usize::from(halfway && !destroys);
+            let (store, single) = stores();
+            let key_count = if halfway { 1500 } else { 3 };
+            let entries = (0..key_count).map(|n| (format!("{n:04}"), entry(n)));
+            single.put_many("notes", entries.collect()).await.unwrap();
+            let after = usize::from(halfway);
             let fault = Fault::unavailable().on(Operation::DeleteMany);
             store.inject(fault.after(after));
             let error = if destroys {
@@ -183,6 +183,28 @@ async fn a_removal_is_retryable_only_before_the_first_entry_went() {
             assert_eq!(is_unknown, after > 0, "{error}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_clear_counts_no_entry_that_another_removed_first() {
+    let (store, single) = stores();
+    put(&single, "notes", "a", 1).await;
+    put(&single, "notes", "b", 2).await;
+    store.inject(Fault::pause().on(Operation::DeleteMany));
+    let mut clear = single.clear("notes");
+    assert!((&mut clear).now_or_never().is_none());
+    assert!(single.delete("notes", "a").await.unwrap());
+    assert_eq!(clear.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_read_is_a_fresh_one_and_a_bulk_delete_a_bulk_one() {
+    let (store, single) = stores();
+    single.get_fresh("notes", "todo").await.unwrap();
+    single.delete_many("notes", &["a", "b"]).await.unwrap();
+    assert_eq!(store.calls(Operation::GetFresh), 1);
+    assert_eq!(store.calls(Operation::DeleteMany), 1);
+    assert_eq!(store.all_calls(), 2);
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ use crate::{CollectionPage, Entry, Error, KeyPage, KeyQuery, PutMode, Result, Re
 /// [`put_many`](Store::put_many) after [`Error::Incomplete`] writes only what is left, if its source
 /// says `Unavailable`, so that none of that was applied. Such a failure names no revisions of what
 /// was written, so they are read back; the revision of an entry that somebody changed since, or that
-/// cannot be read, is one that matches nothing.
+/// cannot be read, is one that matches nothing. So is each whose expiry a
+/// [`TtlClamp`](super::TtlClamp) inside changed: put that around.
 ///
 /// The pause before retry number n, counted from zero, is random between zero and
 /// `initial_delay * 2^n`, at most `max_delay` ("full jitter").
@@ -75,7 +76,8 @@ impl<S> Retry<S> {
         self
     }
 
-    /// Sets the longest pause before the first retry. Default: 100 ms. Zero means no pauses.
+    /// Sets the longest pause before the first retry. Default: 100 ms. Zero means no pauses: only
+    /// other tasks get their turn.
     #[must_use]
     pub const fn with_initial_delay(mut self, delay: Duration) -> Self {
         self.initial_delay = delay;
@@ -103,7 +105,10 @@ impl<S> Retry<S> {
         }
         let pause = self.longest_pause(*retries).mul_f64(fastrand::f64());
         *retries += 1;
-        if !pause.is_zero() {
+        if pause.is_zero() {
+            // Else a store that fails at once would keep the thread from all other tasks.
+            tokio::task::yield_now().await;
+        } else {
             tokio::time::sleep(pause).await;
         }
         true

@@ -57,7 +57,8 @@ impl OperationStats {
     }
 }
 
-/// How long calls took: a histogram whose steps double from 128 ns to 137 s.
+/// How long calls took: a histogram whose steps double from 128 ns to 68 s, and one for all longer
+/// calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {
@@ -93,7 +94,10 @@ impl Latency {
     }
 
     /// Returns a time that the part `q` of the calls, from 0 to 1, did not exceed: 0.99 asks for the
-    /// 99th percentile. It is less than twice too long. `None` when there was no call.
+    /// 99th percentile. `None` when there was no call.
+    ///
+    /// For times between 128 ns and 68 s it is less than twice too long. For shorter ones it is at
+    /// most 128 ns, for longer ones that of the longest call.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let calls = self.steps.iter().sum::<u64>();
