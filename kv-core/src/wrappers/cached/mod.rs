@@ -48,8 +48,9 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 ///
 /// - What has one winner: tokens to take, authorization codes, locks, counters that decide. Take
 ///   them from the store itself, whose conditional writes pass through this wrapper unchanged.
-/// - Credentials that another process may revoke, unless the store can be watched and a second or
-///   so is soon enough. Right after a cut of the connection changes go unseen until it is noticed.
+/// - Credentials that another process may revoke, unless the store can be watched and about
+///   3 seconds are soon enough. So long goes a cut of the connection unnoticed of which no end is
+///   told, with `kv-redis`'s defaults: 1 second of silence, and its `response_timeout` of 2 seconds.
 /// - Secrets, where `local` is less protected than the store. `FernetStore::new(store.cached(local),
 ///   keys)` keeps ciphertext; `FernetStore::new(store, keys).cached(local)` keeps plaintext.
 ///
