@@ -29,7 +29,8 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 /// [`get_fresh`](Store::get_fresh) and listings go to the store; each write drops the copy,
 /// whatever its outcome, and what was read meanwhile is not kept. `clear` and `destroy` drop all
 /// copies. So a caller never reads what was there before a write through this wrapper or a clone
-/// of it had returned. An error is never kept, and a failure of `local` is a miss.
+/// of it had returned. `get_fresh` drops the copy too, unless the store did not answer: no later
+/// get is older than what it returned. An error is never kept, and a failure of `local` is a miss.
 ///
 /// A write that was cancelled or has an [unknown outcome](crate::Error::OutcomeUnknown) may be
 /// applied later, after its copy was dropped. It is then seen as a write by others is.
@@ -167,7 +168,6 @@ impl<S: Store, L: Store> Cached<S, L> {
 #[async_trait]
 impl<S: Store, L: Store> Store for Cached<S, L> {
     forward!(
-        get_fresh,
         put,
         delete,
         take,
@@ -191,6 +191,13 @@ impl<S: Store, L: Store> Store for Cached<S, L> {
             Some(entry) => Ok(entry),
             None => self.inner.get(collection, key).await,
         }
+    }
+
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let result = self.inner.get_fresh(collection, key).await;
+        // A flight that began before may bring something older.
+        self.inner.flights().forget(collection, key);
+        result
     }
 
     async fn get_many(
