@@ -124,7 +124,9 @@ impl<S: Store, L: Store> Cached<S, L> {
     /// the background. Default: zero, not at all.
     ///
     /// Never beyond the entry's own end. When the load fails, the copy is used until its time is
-    /// over, and a get tries again a second later. Without an async runtime the caller loads.
+    /// over, and a get tries again a second later. Without an async runtime the caller loads. In a
+    /// tokio runtime whose timer is not enabled the task whose load failed panics, which no caller
+    /// notices, and the next get tries again at once.
     #[must_use]
     pub fn with_stale_while_revalidate(self, stale: Duration) -> Self {
         self.with_times(|times| times.stale = stale)
