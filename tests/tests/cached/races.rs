@@ -1,0 +1,95 @@
+//! Reads while other processes write: none goes back.
+
+use kv_core::Store as _;
+use kv_tests::services::RedisServer;
+use tokio::task::spawn_blocking;
+
+use super::other::Other;
+use super::raw::command;
+use super::{COLLECTION, HOUR, KEYS, cache, follows, number_in, put};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_read_goes_back_while_two_others_change_and_delete() {
+    const STEPS: u64 = 800;
+
+    let server = RedisServer::start(&[]);
+    let store = cache(&server.url()).with_negative_ttl(HOUR);
+    for key in 0..KEYS {
+        put(&store, &format!("k{key}"), 0).await;
+    }
+    let writers = [1, 2].map(|seed| {
+        let mut other = Other::start(&server.url());
+        spawn_blocking(move || {
+            other.order(&format!("race {STEPS} {seed}"));
+            other
+        })
+    });
+    // Twice a number; one more for a key that had it and has none.
+    let mut ranks = [0; KEYS as usize];
+    while !writers.iter().all(tokio::task::JoinHandle::is_finished) {
+        for (key, rank) in ranks.iter_mut().enumerate() {
+            let key = format!("k{key}");
+            let is_fresh = fastrand::u8(..8) == 0;
+            let found = if is_fresh {
+                store.get_fresh(COLLECTION, &key).await
+            } else {
+                store.get(COLLECTION, &key).await
+            };
+            let now = found.unwrap().map_or(*rank | 1, |e| 2 * number_in(&e));
+            assert!(now >= *rank, "{key} was {rank} and is {now}: {is_fresh}");
+            *rank = now;
+        }
+    }
+    for writer in writers {
+        let mut other = writer.await.unwrap();
+        for key in 0..KEYS {
+            let key = format!("k{key}");
+            let fresh = store.get_fresh(COLLECTION, &key).await.unwrap();
+            let last = fresh.as_ref().map(number_in);
+            follows(&store, &key, last).await;
+            assert_eq!(other.order(&format!("get {key}")), format!("{last:?}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_read_goes_back_while_others_write_and_connections_are_killed() {
+    const WRITES: u64 = 2000;
+
+    let server = RedisServer::start(&[]);
+    let (url, store) = (server.url(), cache(&server.url()));
+    let mut other = Other::start(&url);
+    let writer = spawn_blocking(move || {
+        for n in 1..=WRITES {
+            other.order(&format!("put k{} {n}", fastrand::u64(..KEYS)));
+            if n % 400 == 0 {
+                // That of this process's cache, and those of both processes' stores.
+                command(&server.url(), &["CLIENT", "KILL", "TYPE", "normal"]);
+            }
+        }
+        (other, server)
+    });
+    let mut seen = [None; KEYS as usize];
+    let read = async |seen: &mut [Option<u64>]| {
+        for (key, seen) in seen.iter_mut().enumerate() {
+            // Without a connection there is no answer, which is none that is old.
+            let Ok(entry) = store.get(COLLECTION, &format!("k{key}")).await else {
+                continue;
+            };
+            let now = entry.as_ref().map(number_in);
+            assert!(now >= *seen, "k{key} was {seen:?} and is {now:?}");
+            *seen = now;
+        }
+    };
+    while !writer.is_finished() {
+        read(&mut seen).await;
+    }
+    let (mut other, _server) = writer.await.unwrap();
+    for key in 0..KEYS {
+        let key = format!("k{key}");
+        let fresh = store.get_fresh(COLLECTION, &key).await.unwrap();
+        let last = fresh.as_ref().map(number_in);
+        follows(&store, &key, last).await;
+        assert_eq!(other.order(&format!("get {key}")), format!("{last:?}"));
+    }
+}
