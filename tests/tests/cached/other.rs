@@ -119,8 +119,12 @@ async fn race(store: &Tiers, steps: u64, mut random: fastrand::Rng) {
                     let mode = PutMode::Update(live.revision.clone().unwrap());
                     let entry = draw().await;
                     assert!(number_in(&entry) > number_in(&live));
+                    let n = number_in(&entry);
                     let put = store.put(COLLECTION, key, entry, mode).await;
                     assert!(matches!(put, Ok(_) | Err(Error::Conflict)), "{put:?}");
+                    let now = number(store, key).await;
+                    let is_seen = put.is_err() || now.is_none_or(|now| now >= n);
+                    assert!(is_seen, "{key} was written as {n} and is {now:?}");
                 }
                 false
             }
