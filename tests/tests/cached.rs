@@ -24,7 +24,7 @@ use crate::interop;
 const COLLECTION: &str = "cached";
 
 /// How many keys the writers of a race share: `k0`, `k1` and so on.
-const KEYS: u64 = 20;
+const KEYS: u64 = 5;
 
 /// Far longer than it takes to hear of a change.
 const PATIENCE: Duration = Duration::from_secs(5);

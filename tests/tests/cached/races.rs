@@ -1,16 +1,23 @@
 //! Reads while other processes write: none goes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kv_core::Store;
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::other::Other;
 use super::raw::command;
 use super::{COLLECTION, HOUR, KEYS, PATIENCE, cache, follows, number, number_in, put};
+
+const READERS: usize = 4;
+
+/// What was last seen of each key: twice its number, and one more once there is no entry.
+type Ranks = Arc<[AtomicU64; KEYS as usize]>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_read_goes_back_while_two_others_change_and_delete() {
@@ -28,25 +35,48 @@ async fn no_read_goes_back_while_two_others_change_and_delete() {
             other
         })
     });
-    // Twice a number; one more for a key that had it and has none.
-    let mut ranks = [0; KEYS as usize];
-    while !writers.iter().all(JoinHandle::is_finished) {
-        for (key, rank) in ranks.iter_mut().enumerate() {
-            let key = format!("k{key}");
-            let is_fresh = fastrand::u8(..8) == 0;
-            let found = if is_fresh {
-                store.get_fresh(COLLECTION, &key).await
-            } else {
-                store.get(COLLECTION, &key).await
-            };
-            let now = found.unwrap().map_or(*rank | 1, |e| 2 * number_in(&e));
-            assert!(now >= *rank, "{key} was {rank} and is {now}: {is_fresh}");
-            *rank = now;
-        }
-    }
+    let ranks = Ranks::default();
+    let done = Arc::new(AtomicBool::new(false));
+    let readers = [(); READERS].map(|()| {
+        let (store, ranks, done) = (store.clone(), Arc::clone(&ranks), Arc::clone(&done));
+        tokio::spawn(async move {
+            while !done.load(Ordering::SeqCst) {
+                read(&store, &ranks).await;
+                yield_now().await;
+            }
+        })
+    });
+    let mut others = Vec::new();
     for writer in writers {
-        agree(&server.url(), &store, &mut writer.await.unwrap()).await;
+        others.push(writer.await.unwrap());
     }
+    done.store(true, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    for other in &mut others {
+        agree(&server.url(), &store, other).await;
+    }
+}
+
+/// Reads a key, and asserts that nobody who had read it before saw anything newer.
+async fn read(store: &dyn Store, ranks: &Ranks) {
+    let key = fastrand::usize(..ranks.len());
+    let (name, rank) = (format!("k{key}"), &ranks[key]);
+    let least = rank.load(Ordering::SeqCst);
+    let is_fresh = fastrand::u8(..8) == 0;
+    let found = if is_fresh {
+        store.get_fresh(COLLECTION, &name).await
+    } else {
+        store.get(COLLECTION, &name).await
+    };
+    // Nothing comes later than all that was seen until now.
+    let now = found.unwrap().map_or(least | 1, |e| 2 * number_in(&e));
+    assert!(
+        now >= least,
+        "{name} was {least} and is {now}, fresh: {is_fresh}"
+    );
+    rank.fetch_max(now, Ordering::SeqCst);
 }
 
 #[tokio::test(flavor = "multi_thread")]
