@@ -60,7 +60,9 @@ impl Drop for Other {
 }
 
 /// Does what the tests order, when one of them has started it; else nothing.
-#[tokio::test]
+///
+/// While it waits for an order, other threads hear of changes.
+#[tokio::test(flavor = "multi_thread")]
 async fn the_other_process() {
     let Ok(url) = env::var(URL) else {
         return;
