@@ -39,8 +39,10 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 ///
 /// A store that can be [watched](Store::watch), as Redis can, tells what other processes write, and
 /// the copy is dropped within milliseconds. A task on the runtime of the first get listens, until
-/// the last clone is dropped. While changes go unseen, as when the connection is lost, no copy is
-/// used or kept, and afterwards all are forgotten.
+/// the last clone is dropped. It hears nothing while that runtime's threads are blocked, nor on a
+/// runtime of one thread while a loop of gets that all find copies never yields. While changes are
+/// known to go unseen, as when the connection is lost, no copy is used or kept, and afterwards all
+/// are forgotten.
 ///
 /// With any other store, a write by another process or past this wrapper is seen only when the copy
 /// ends.
