@@ -1,130 +1,66 @@
 //! `Cached` over Redis: what one process keeps follows what others write.
 
-use std::env;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+mod lost;
+mod other;
+mod races;
+mod raw;
+
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kv_core::wrappers::Cached;
-use kv_core::{Entry, PutMode, Store, StoreExt, Value};
+use kv_core::{Entry, Error, PutMode, Store, StoreExt, Value};
 use kv_memory::MemoryStore;
 use kv_redis::RedisStore;
 use kv_tests::services::RedisServer;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+use self::other::Other;
+use self::raw::{command, gets};
 use crate::interop;
 
 const COLLECTION: &str = "cached";
-const URL: &str = "KV_TESTS_CACHED_URL";
+
+/// How many keys the writers of a race share: `k0`, `k1` and so on.
+const KEYS: u64 = 5;
 
 /// Far longer than it takes to hear of a change.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longer than a test.
+const HOUR: Duration = Duration::from_secs(3600);
 
 type Tiers = Cached<RedisStore, MemoryStore>;
 
 /// A cache whose copies do not end during a test.
 fn cache(url: &str) -> Tiers {
     let store = RedisStore::new(url).unwrap().cached(MemoryStore::new());
-    store.with_max_ttl(Duration::from_secs(3600))
+    store.with_max_ttl(HOUR)
 }
 
 fn entry(n: u64) -> Entry {
     Entry::new(Value::encode(&json!({ "n": n })).unwrap())
 }
 
-async fn number(store: &Tiers, key: &str) -> Option<u64> {
-    let entry = store.get(COLLECTION, key).await.unwrap()?;
-    entry.value.decode::<serde_json::Value>().unwrap()["n"].as_u64()
+fn number_in(entry: &Entry) -> u64 {
+    let value: serde_json::Value = entry.value.decode().unwrap();
+    value["n"].as_u64().unwrap()
 }
 
-/// The other process.
-struct Other {
-    process: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+async fn put(store: &dyn Store, key: &str, n: u64) {
+    let put = store.put(COLLECTION, key, entry(n), PutMode::Overwrite);
+    put.await.unwrap();
 }
 
-impl Other {
-    fn start(url: &str) -> Self {
-        let mut process = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "cached::the_other_process", "--nocapture"])
-            .env(URL, url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let orders = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Self {
-            process,
-            orders,
-            answers,
-        }
-    }
-
-    /// Has the other process do something, and returns what it says of it.
-    fn order(&mut self, order: &str) -> String {
-        writeln!(self.orders, "{order}").unwrap();
-        loop {
-            let mut line = String::new();
-            assert!(
-                self.answers.read_line(&mut line).unwrap() > 0,
-                "it has ended"
-            );
-            // The test harness writes to the same place.
-            if let Some(answer) = line.strip_prefix("done ") {
-                return answer.trim_end().to_owned();
-            }
-        }
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-/// Does what the tests of this file order, when one of them has started it; else nothing.
-#[tokio::test]
-async fn the_other_process() {
-    let Ok(url) = env::var(URL) else {
-        return;
-    };
-    let store = cache(&url);
-    // Ends a line that the harness has begun.
-    writeln!(std::io::stdout()).unwrap();
-    let mut lines = std::io::stdin().lines();
-    while let Some(Ok(line)) = lines.next() {
-        let words: Vec<_> = line.split(' ').collect();
-        let said = match *words {
-            ["put", key, n] => {
-                // A write whose connection is killed may or may not have been applied.
-                let entry = entry(n.parse().unwrap());
-                let put = || store.put(COLLECTION, key, entry.clone(), PutMode::Overwrite);
-                while put().await.is_err() {}
-                String::new()
-            }
-            ["delete", key] => store.delete(COLLECTION, key).await.unwrap().to_string(),
-            ["take", key] => store
-                .take(COLLECTION, key)
-                .await
-                .unwrap()
-                .is_some()
-                .to_string(),
-            ["clear"] => store.clear(COLLECTION).await.unwrap().to_string(),
-            ["get", key] => format!("{:?}", number(&store, key).await),
-            _ => panic!("{line}"),
-        };
-        writeln!(std::io::stdout(), "done {said}").unwrap();
-    }
+async fn number(store: &dyn Store, key: &str) -> Option<u64> {
+    let found = store.get(COLLECTION, key).await.unwrap();
+    found.as_ref().map(number_in)
 }
 
 /// Waits until a read of `key` finds `expected`, and returns how long that took.
-async fn follows(store: &Tiers, key: &str, expected: Option<u64>) -> Duration {
+async fn follows(store: &dyn Store, key: &str, expected: Option<u64>) -> Duration {
     let start = Instant::now();
     let followed = timeout(PATIENCE, async {
         while number(store, key).await != expected {
@@ -136,7 +72,7 @@ async fn follows(store: &Tiers, key: &str, expected: Option<u64>) -> Duration {
 }
 
 /// Reads `key` until a copy of it is used.
-async fn is_kept(store: &Tiers, url: &str, key: &str) {
+async fn is_kept(store: &dyn Store, url: &str, key: &str) {
     let kept = timeout(PATIENCE, async {
         loop {
             let before = gets(url);
@@ -150,30 +86,14 @@ async fn is_kept(store: &Tiers, url: &str, key: &str) {
     assert!(kept.await.is_ok(), "no copy of {key} is used");
 }
 
-/// Sends a command to the server, and returns the beginning of its reply.
-fn reply(url: &str, command: &str) -> String {
-    let mut stream = TcpStream::connect(url.trim_start_matches("redis://")).unwrap();
-    writeln!(stream, "{command}\r").unwrap();
-    let mut reply = vec![0; 16 * 1024];
-    let read = stream.read(&mut reply).unwrap();
-    String::from_utf8_lossy(&reply[..read]).into_owned()
-}
-
-/// How many GETs the server has answered.
-fn gets(url: &str) -> u64 {
-    let stats = reply(url, "INFO commandstats");
-    let calls = stats.split("cmdstat_get:calls=").nth(1);
-    let calls = calls.and_then(|calls| calls.split(',').next());
-    calls.map_or(0, |calls| calls.parse().unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_process_writes_is_read_within_moments() {
     let server = RedisServer::start(&[]);
     let (store, mut other) = (cache(&server.url()), Other::start(&server.url()));
     let mut took = Vec::new();
-    for n in 0..200 {
-        assert_eq!(number(&store, "k").await, number(&store, "k").await);
+    put(&store, "k", 0).await;
+    for n in 1..=200 {
+        is_kept(&store, &server.url(), "k").await;
         other.order(&format!("put k {n}"));
         took.push(follows(&store, "k", Some(n)).await);
     }
@@ -192,8 +112,7 @@ async fn what_another_process_removes_is_gone_within_moments() {
     let server = RedisServer::start(&[]);
     let (store, mut other) = (cache(&server.url()), Other::start(&server.url()));
     for (order, answer) in [("delete k", "true"), ("take k", "true"), ("clear", "1")] {
-        let put = store.put(COLLECTION, "k", entry(1), PutMode::Overwrite);
-        put.await.unwrap();
+        put(&store, "k", 1).await;
         is_kept(&store, &server.url(), "k").await;
         assert_eq!(other.order(order), answer);
         follows(&store, "k", None).await;
@@ -221,8 +140,7 @@ async fn what_python_writes_and_removes_is_read_within_moments() {
 async fn copies_cost_the_server_no_request() {
     let server = RedisServer::start(&[]);
     let (url, store) = (server.url(), cache(&server.url()));
-    let put = store.put(COLLECTION, "k", entry(1), PutMode::Create);
-    put.await.unwrap();
+    put(&store, "k", 1).await;
     is_kept(&store, &url, "k").await;
     let before = gets(&url);
     for _ in 0..1000 {
@@ -232,69 +150,91 @@ async fn copies_cost_the_server_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_read_goes_back_while_others_write_and_connections_are_killed() {
-    const KEYS: u64 = 20;
-    const WRITES: u64 = 2000;
-
+async fn what_another_process_creates_is_found_where_it_was_missing() {
     let server = RedisServer::start(&[]);
-    let (url, store) = (server.url(), cache(&server.url()));
-    let mut other = Other::start(&url);
-    let writer = tokio::task::spawn_blocking(move || {
-        for n in 1..=WRITES {
-            other.order(&format!("put k{} {n}", fastrand::u64(..KEYS)));
-            if n % 400 == 0 {
-                // That of this process's cache, and those of both processes' stores.
-                reply(&server.url(), "CLIENT KILL TYPE normal");
-            }
-        }
-        (other, server)
-    });
-    let mut seen = [None; KEYS as usize];
-    let read = async |seen: &mut [Option<u64>]| {
-        for (key, seen) in seen.iter_mut().enumerate() {
-            // Without a connection there is no answer, which is none that is old.
-            let Ok(entry) = store.get(COLLECTION, &format!("k{key}")).await else {
-                continue;
-            };
-            let value = entry.map(|entry| entry.value.decode::<serde_json::Value>().unwrap());
-            let now = value.and_then(|value| value["n"].as_u64());
-            assert!(now >= *seen, "k{key} was {seen:?} and is {now:?}");
-            *seen = now;
-        }
-    };
-    while !writer.is_finished() {
-        read(&mut seen).await;
-    }
-    let (mut other, _server) = writer.await.unwrap();
-    for key in 0..KEYS {
-        let key = format!("k{key}");
-        let fresh = store.get_fresh(COLLECTION, &key).await.unwrap();
-        let value = fresh.map(|entry| entry.value.decode::<serde_json::Value>().unwrap());
-        let last = value.and_then(|value| value["n"].as_u64());
-        follows(&store, &key, last).await;
-        assert_eq!(other.order(&format!("get {key}")), format!("{last:?}"));
+    let (store, mut other) = (cache(&server.url()), Other::start(&server.url()));
+    let store = store.with_negative_ttl(HOUR);
+    for n in 1..=10 {
+        // Of a miss.
+        is_kept(&store, &server.url(), "k").await;
+        assert_eq!(number(&store, "k").await, None);
+        other.order(&format!("put k {n}"));
+        follows(&store, "k", Some(n)).await;
+        assert_eq!(other.order("delete k"), "true");
+        follows(&store, "k", None).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_flushed_or_lost_in_a_restart_is_gone() {
-    let mut server = RedisServer::start(&["--save", ""]);
+async fn a_record_that_a_plain_client_sets_is_read_and_garbage_is_corrupted() {
+    let server = RedisServer::start(&[]);
     let (url, store) = (server.url(), cache(&server.url()));
-    for restarts in [false, true] {
-        let put = store.put(COLLECTION, "k", entry(1), PutMode::Overwrite);
-        put.await.unwrap();
+    put(&store, "k", 1).await;
+    let first = command(&url, &["GET", "cached::k"]);
+    let second = first.replace("\"n\":1", "\"n\":2");
+    assert_ne!(first, second);
+    for (record, n) in [(&second, 2), (&first, 1)] {
         is_kept(&store, &url, "k").await;
-        if restarts {
-            server.kill();
-            server.restart();
-        } else {
-            assert_eq!(reply(&url, "FLUSHDB"), "+OK\r\n");
-        }
-        let gone = timeout(PATIENCE, async {
-            while !matches!(store.get(COLLECTION, "k").await, Ok(None)) {
+        assert_eq!(command(&url, &["SET", "cached::k", record]), "OK");
+        follows(&store, "k", Some(n)).await;
+        is_kept(&store, &url, "k").await;
+        assert_eq!(command(&url, &["SET", "cached::k", "garbage"]), "OK");
+        let is_seen = timeout(PATIENCE, async {
+            while store.get(COLLECTION, "k").await.is_ok() {
                 sleep(Duration::from_millis(1)).await;
             }
         });
-        assert!(gone.await.is_ok(), "after a restart: {restarts}");
+        assert!(is_seen.await.is_ok(), "the copy is still used");
+        for _ in 0..3 {
+            let found = store.get(COLLECTION, "k").await;
+            assert!(matches!(found, Err(Error::Corrupted { .. })), "{found:?}");
+        }
+        assert_eq!(command(&url, &["SET", "cached::k", record]), "OK");
+        follows(&store, "k", Some(n)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_a_prefix_the_changes_inside_are_told_and_none_outside() {
+    let server = RedisServer::start(&[]);
+    let (url, redis) = (server.url(), RedisStore::new(server.url()).unwrap());
+    let collections = redis.clone().prefixed("app").unwrap();
+    let keys = redis.clone().prefixed_keys("app").unwrap();
+    let stores: [(Arc<dyn Store>, _, _); 2] = [
+        (
+            Arc::new(collections),
+            ["app__cached", "cached", "apps__cached"],
+            ["", "", ""],
+        ),
+        (
+            Arc::new(keys),
+            ["cached", "cached", "cached"],
+            ["app__", "", "apps__"],
+        ),
+    ];
+    for (inside, collections, prefixes) in stores {
+        let store = inside.cached(MemoryStore::new());
+        let write = async |place: usize, key: &str, n| {
+            let key = [prefixes[place], key].concat();
+            let put = redis.put(collections[place], &key, entry(n), PutMode::Overwrite);
+            put.await.unwrap();
+        };
+        for key in ["k", "last"] {
+            write(0, key, 1).await;
+            is_kept(&store, &url, key).await;
+        }
+        for outside in [1, 2] {
+            write(outside, "k", 2).await;
+        }
+        // Of what the server tells in turn, so that the others would have been told before.
+        write(0, "last", 2).await;
+        follows(&store, "last", Some(2)).await;
+        let before = gets(&url);
+        for _ in 0..100 {
+            assert_eq!(number(&store, "k").await, Some(1));
+        }
+        assert_eq!(gets(&url), before, "the copy is still there");
+        write(0, "k", 3).await;
+        follows(&store, "k", Some(3)).await;
     }
 }

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use kv_core::conformance::{Fault, FaultStore, Fixture};
 use kv_core::wrappers::{Cached, Operation};
-use kv_core::{ManualClock, PutMode, Store, StoreExt};
+use kv_core::{Error, ManualClock, PutMode, Store, StoreExt};
 
 use super::{entry, number, put};
 use crate::support::{ReferenceStore, make_spoilable};
@@ -37,6 +37,13 @@ fn setup() -> Setup {
         near,
         store,
     }
+}
+
+/// The number that a fresh get of `k` answers.
+async fn fresh(store: &dyn Store) -> kv_core::Result<Option<u64>> {
+    let entry = store.get_fresh("c", "k").await?;
+    let value = entry.map(|entry| entry.value.decode::<serde_json::Value>().unwrap());
+    Ok(value.and_then(|value| value["n"].as_u64()))
 }
 
 mod conformance {
@@ -193,6 +200,57 @@ async fn a_copy_ends_after_the_longest_time_and_when_the_clock_is_set_back() {
     put(&far, "c", "k", 3).await;
     clock.set(start);
     assert_eq!(number(&store, "c", "k").await, Some(3));
+}
+
+#[tokio::test]
+async fn a_get_is_not_older_than_what_a_fresh_get_answered() {
+    let Setup { far, store, .. } = setup();
+    let store = store.with_negative_ttl(Duration::from_secs(60));
+    assert_eq!(number(&store, "c", "k").await, None);
+    for n in [1, 2] {
+        put(&far, "c", "k", n).await;
+        assert_eq!(fresh(&store).await.unwrap(), Some(n));
+        assert_eq!(number(&store, "c", "k").await, Some(n));
+    }
+    far.delete("c", "k").await.unwrap();
+    assert_eq!(fresh(&store).await.unwrap(), None);
+    assert_eq!(number(&store, "c", "k").await, None);
+}
+
+#[tokio::test]
+async fn a_fresh_get_that_finds_a_spoiled_record_drops_the_copy_and_one_without_answer_does_not() {
+    let clock = Arc::new(ManualClock::starting_now());
+    let inner = Arc::new(ReferenceStore::new(Arc::clone(&clock)));
+    let far = FaultStore::new(Arc::clone(&inner));
+    let store = far.clone().cached(ReferenceStore::new(clock));
+    put(&store, "c", "k", 1).await;
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    inner.spoil("c", "k");
+    far.inject(Fault::unavailable().on(Operation::GetFresh).times(1));
+    assert!(matches!(
+        fresh(&store).await,
+        Err(Error::Unavailable { .. })
+    ));
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    assert!(matches!(fresh(&store).await, Err(Error::Corrupted { .. })));
+    assert!(matches!(
+        store.get("c", "k").await,
+        Err(Error::Corrupted { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_fresh_get_of_what_has_no_copy_writes_nothing_locally() {
+    let Setup {
+        far, near, store, ..
+    } = setup();
+    put(&far, "c", "k", 1).await;
+    assert_eq!(fresh(&store).await.unwrap(), Some(1));
+    assert_eq!(near.calls(Operation::Delete), 0);
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    let reads = far.calls(Operation::Get);
+    assert_eq!(number(&store, "c", "k").await, Some(1));
+    assert_eq!(far.calls(Operation::Get), reads, "it is cached");
 }
 
 #[tokio::test]

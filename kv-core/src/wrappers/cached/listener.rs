@@ -6,8 +6,8 @@ use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::fills::{Fills, Watched, Write};
-use super::loader::is_gone;
+use super::fills::{Fills, Watched};
+use super::loader::drop_any_copy;
 use crate::wrappers::single_flight::Flights;
 use crate::{Change, Result, Store, Watch};
 
@@ -100,17 +100,8 @@ impl<L: Store> Ear<L> {
         };
         async move {
             if let Some((write, collection)) = write {
-                self.drop_copy(write, &collection).await;
+                drop_any_copy(&*self.local, write, &collection).await;
             }
-        }
-    }
-
-    async fn drop_copy(&self, mut write: Write<'_>, collection: &str) {
-        // Most changes are of keys without a copy, and a delete may be slow. A copy that is put
-        // from now on is one of a fill under way, which the end of this write makes dirty.
-        let has_none = matches!(self.local.get(collection, write.key()).await, Ok(None));
-        if has_none || is_gone(&self.local.delete(collection, write.key()).await) {
-            write.deleted();
         }
     }
 }

@@ -152,15 +152,25 @@ impl<S: Store, L: Store> Loader<S, L> {
     }
 }
 
+/// Deletes the local copy where there is one. Most often there is none, and a delete may be slow.
+pub(super) async fn drop_any_copy<L: Store>(local: &L, mut write: Write<'_>, collection: &str) {
+    // A copy that is put from now on is one of a fill under way, which the end of this write makes
+    // dirty.
+    let has_none = matches!(local.get(collection, write.key()).await, Ok(None));
+    if has_none || is_gone(&local.delete(collection, write.key()).await) {
+        write.deleted();
+    }
+}
+
 /// Tells whether no copy is left after a delete; a name that `local` refuses never had one.
-pub(super) fn is_gone<T>(deleted: &Result<T>) -> bool {
+fn is_gone<T>(deleted: &Result<T>) -> bool {
     matches!(deleted, Ok(_) | Err(Error::InvalidName { .. }))
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<S: Store, L: Store> Store for Loader<S, L> {
-    forward!(get_fresh, keys, collections, flush, watch, clock, info);
+    forward!(keys, collections, flush, watch, clock, info);
 
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
         let fill = self.fills.begin_fill(collection, key);
@@ -168,6 +178,17 @@ impl<S: Store, L: Store> Store for Loader<S, L> {
         let entry = self.inner.get(collection, key).await?;
         self.keep(fill, collection, key, entry.as_ref()).await;
         Ok(entry)
+    }
+
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let result = self.inner.get_fresh(collection, key).await;
+        let is_answered = !result.as_ref().is_err_and(Error::is_retryable);
+        if is_answered {
+            // Only now: what a fill reads from here on is not older, and any other is not kept.
+            let write = self.fills.begin_write(collection, key);
+            drop_any_copy(&*self.local, write, collection).await;
+        }
+        result
     }
 
     async fn get_many(

@@ -29,7 +29,8 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 /// [`get_fresh`](Store::get_fresh) and listings go to the store; each write drops the copy,
 /// whatever its outcome, and what was read meanwhile is not kept. `clear` and `destroy` drop all
 /// copies. So a caller never reads what was there before a write through this wrapper or a clone
-/// of it had returned. An error is never kept, and a failure of `local` is a miss.
+/// of it had returned. `get_fresh` drops the copy too, unless the store did not answer: no later
+/// get is older than what it returned. An error is never kept, and a failure of `local` is a miss.
 ///
 /// A write that was cancelled or has an [unknown outcome](crate::Error::OutcomeUnknown) may be
 /// applied later, after its copy was dropped. It is then seen as a write by others is.
@@ -38,8 +39,10 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 ///
 /// A store that can be [watched](Store::watch), as Redis can, tells what other processes write, and
 /// the copy is dropped within milliseconds. A task on the runtime of the first get listens, until
-/// the last clone is dropped. While changes go unseen, as when the connection is lost, no copy is
-/// used or kept, and afterwards all are forgotten.
+/// the last clone is dropped. It hears nothing while that runtime's threads are blocked, nor on a
+/// runtime of one thread while a loop of gets that all find copies never yields. While changes are
+/// known to go unseen, as when the connection is lost, no copy is used or kept, and afterwards all
+/// are forgotten.
 ///
 /// With any other store, a write by another process or past this wrapper is seen only when the copy
 /// ends.
@@ -48,8 +51,9 @@ const DEFAULT_MAX_TTL: Duration = Duration::from_secs(30 * 60);
 ///
 /// - What has one winner: tokens to take, authorization codes, locks, counters that decide. Take
 ///   them from the store itself, whose conditional writes pass through this wrapper unchanged.
-/// - Credentials that another process may revoke, unless the store can be watched and a second or
-///   so is soon enough. Right after a cut of the connection changes go unseen until it is noticed.
+/// - Credentials that another process may revoke, unless the store can be watched and about
+///   3 seconds are soon enough. So long goes a cut of the connection unnoticed of which no end is
+///   told, with `kv-redis`'s defaults: 1 second of silence, and its `response_timeout` of 2 seconds.
 /// - Secrets, where `local` is less protected than the store. `FernetStore::new(store.cached(local),
 ///   keys)` keeps ciphertext; `FernetStore::new(store, keys).cached(local)` keeps plaintext.
 ///
@@ -122,7 +126,9 @@ impl<S: Store, L: Store> Cached<S, L> {
     /// the background. Default: zero, not at all.
     ///
     /// Never beyond the entry's own end. When the load fails, the copy is used until its time is
-    /// over, and a get tries again a second later. Without an async runtime the caller loads.
+    /// over, and a get tries again a second later. Without an async runtime the caller loads. In a
+    /// tokio runtime whose timer is not enabled the task whose load failed panics, which no caller
+    /// notices, and the next get tries again at once.
     #[must_use]
     pub fn with_stale_while_revalidate(self, stale: Duration) -> Self {
         self.with_times(|times| times.stale = stale)
@@ -166,7 +172,6 @@ impl<S: Store, L: Store> Cached<S, L> {
 #[async_trait]
 impl<S: Store, L: Store> Store for Cached<S, L> {
     forward!(
-        get_fresh,
         put,
         delete,
         take,
@@ -190,6 +195,13 @@ impl<S: Store, L: Store> Store for Cached<S, L> {
             Some(entry) => Ok(entry),
             None => self.inner.get(collection, key).await,
         }
+    }
+
+    async fn get_fresh(&self, collection: &str, key: &str) -> Result<Option<Entry>> {
+        let result = self.inner.get_fresh(collection, key).await;
+        // A flight that began before may bring something older.
+        self.inner.flights().forget(collection, key);
+        result
     }
 
     async fn get_many(

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use kv_core::conformance::Fault;
 use kv_core::wrappers::{Cached, Operation};
-use kv_core::{Change, PutMode, Store};
+use kv_core::{Change, Entry, PutMode, Store};
 use tokio::task::yield_now;
 
 use super::super::{entry, number, put};
@@ -21,8 +21,9 @@ const STEPS: usize = 300;
 
 type Tiers = Cached<Faulty, Faulty>;
 
-/// What a write of each key that has returned wrote last.
-type Written = Arc<[AtomicU64; KEYS]>;
+/// The least that a get of each key may find: what a write that has returned wrote, or what a fresh
+/// get has answered.
+type Least = Arc<[AtomicU64; KEYS]>;
 
 /// Drops `work` when it is not done after so many turns.
 async fn within<T>(turns: u32, work: impl Future<Output = T>) -> Option<T> {
@@ -47,13 +48,18 @@ fn some_turns(random: &mut fastrand::Rng) -> u32 {
     }
 }
 
-/// The only one who writes its key, so what it writes only grows.
-async fn write(store: Tiers, key: usize, written: Written, mut random: fastrand::Rng) {
+/// The only one who writes its key, some of it past the cache, so what it writes only grows.
+async fn write(store: Tiers, far: Faulty, key: usize, least: Least, mut random: fastrand::Rng) {
     let name = key.to_string();
     for n in 1..=STEPS as u64 {
         let turns = some_turns(&mut random);
         let is_written = match random.u8(..8) {
-            0..6 => {
+            0 => {
+                // As another process does.
+                put(&far, "c", &name, n).await;
+                false
+            }
+            1..6 => {
                 let put = store.put("c", &name, entry(n), PutMode::Overwrite);
                 within(turns, put).await.is_some()
             }
@@ -71,7 +77,7 @@ async fn write(store: Tiers, key: usize, written: Written, mut random: fastrand:
             }
         };
         if is_written {
-            written[key].store(n, Ordering::SeqCst);
+            least[key].fetch_max(n, Ordering::SeqCst);
         }
         for _ in 0..random.u32(..8) {
             yield_now().await;
@@ -79,33 +85,40 @@ async fn write(store: Tiers, key: usize, written: Written, mut random: fastrand:
     }
 }
 
-async fn read(store: Tiers, written: Written, mut random: fastrand::Rng) {
+fn number_in(entry: Option<Entry>) -> Option<u64> {
+    let value = entry?.value.decode::<serde_json::Value>().unwrap();
+    value["n"].as_u64()
+}
+
+async fn read(store: Tiers, least: Least, mut random: fastrand::Rng) {
     for _ in 0..3 * STEPS {
         let turns = some_turns(&mut random);
         let key = random.usize(..KEYS);
         let names = [key.to_string(), "x".to_owned()];
-        let least = written[key].load(Ordering::SeqCst);
-        let found = if random.bool() {
+        let at_least = least[key].load(Ordering::SeqCst);
+        let is_fresh = random.u8(..6) == 0;
+        let found = if is_fresh {
+            let fresh = within(turns, store.get_fresh("c", &names[0])).await;
+            fresh.map(|entry| number_in(entry.unwrap()))
+        } else if random.bool() {
             within(turns, number(&store, "c", &names[0])).await
         } else {
             let names = [names[1].as_str(), &names[0]];
             let found = within(turns, store.get_many("c", &names)).await;
-            found.map(|found| {
-                let found = found.unwrap().remove(1).unwrap();
-                found
-                    .map(|entry| entry.value.decode::<serde_json::Value>().unwrap())
-                    .and_then(|value| value["n"].as_u64())
-            })
+            found.map(|found| number_in(found.unwrap().remove(1).unwrap()))
         };
         if let Some(found) = found {
             let found = found.unwrap_or(0);
-            assert!(found >= least, "read {found} after {least} was written");
+            assert!(found >= at_least, "read {found} after {at_least}");
+            if is_fresh {
+                least[key].fetch_max(found, Ordering::SeqCst);
+            }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_never_sees_less_than_a_write_before_it() {
+async fn a_read_never_sees_less_than_a_write_or_a_fresh_get_before_it() {
     for seed in 0..SEEDS {
         let Setup {
             far, near, store, ..
@@ -114,15 +127,21 @@ async fn a_read_never_sees_less_than_a_write_before_it() {
         far.inject(Fault::pause().every(2));
         near.inject(Fault::pause().every(3));
         near.inject(Fault::unavailable().every(17));
-        let written = Written::default();
+        let least = Least::default();
         let mut random = fastrand::Rng::with_seed(seed);
         let writers = (0..KEYS).map(|key| {
-            let work = write(store.clone(), key, Arc::clone(&written), random.fork());
+            let work = write(
+                store.clone(),
+                far.clone(),
+                key,
+                Arc::clone(&least),
+                random.fork(),
+            );
             tokio::spawn(work)
         });
         let mut tasks: Vec<_> = writers.collect();
         let readers = (0..READERS)
-            .map(|_| tokio::spawn(read(store.clone(), Arc::clone(&written), random.fork())));
+            .map(|_| tokio::spawn(read(store.clone(), Arc::clone(&least), random.fork())));
         tasks.extend(readers);
         for done in join_all(tasks).await {
             done.unwrap();

@@ -105,3 +105,17 @@ async fn a_load_that_failed_is_tried_again_a_second_later() {
     settle().await;
     assert_eq!(number(&store, "c", "k").await, Some(2));
 }
+
+#[test]
+fn without_a_timer_a_load_that_failed_is_tried_again_at_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        let Setup { far, store, .. } = stale().await;
+        far.inject(Fault::unavailable().on(Operation::Get).times(1));
+        for _ in 0..2 {
+            assert_eq!(number(&store, "c", "k").await, Some(1));
+            settle().await;
+        }
+        assert_eq!(number(&store, "c", "k").await, Some(2));
+    });
+}
