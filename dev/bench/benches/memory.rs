@@ -105,10 +105,6 @@ fn put_ours(runtime: &Runtime, store: &Arc<dyn Store>, writes: Vec<(String, Byte
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the fastest write that the cache has"
-)]
 fn put_theirs(cache: &Moka, writes: Vec<(String, Bytes)>) -> Duration {
     time(|| {
         for (key, value) in writes {
