@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Extension;
 use kv_core::ManualClock;
 use kv_memory::MemoryStore;
 use mcp_server::ask::InputRequired;
@@ -18,11 +19,14 @@ use mcp_server::types::{
     InputRequiredResult, JsonObject, ListRootsRequest, Root, SamplingMessage,
 };
 use mcp_server::{
-    AskError, Context, Elicited, LogLevel, Progress, Server, ServerBuilder, State, ToolError, tool,
+    AskError, Context, Elicited, LogLevel, Principal, Progress, Server, ServerBuilder, State,
+    ToolError, axum, tool,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::http_client::Served;
 
 /// Who someone is.
 #[derive(Deserialize, JsonSchema)]
@@ -80,6 +84,17 @@ async fn charge(cx: Context, runs: State<Runs>) -> Result<Value, ToolError> {
     Ok(json!([charge, sure.accepted()]))
 }
 
+/// Asks while it does something that must not be given up halfway.
+#[tool]
+async fn charge_meanwhile(cx: Context, runs: State<Runs>) -> Result<Value, ToolError> {
+    let work = cx.once("charge", async {
+        tokio::task::yield_now().await;
+        runs.count()
+    });
+    let (times, sure) = tokio::join!(work, cx.elicit::<bool>("Sure?"));
+    Ok(json!([times?, sure?.accepted()]))
+}
+
 #[tool]
 async fn ask_within_once(cx: Context) -> Result<String, ToolError> {
     let inner = cx
@@ -123,6 +138,9 @@ async fn count_roots(cx: Context) -> Result<usize, ToolError> {
 #[tool]
 async fn add_by_hand(cx: Context) -> Result<u64, ToolError> {
     let (mut sum, mut times): (u64, u64) = cx.carried().unwrap_or_default();
+    if cx.answer("never asked").is_some() {
+        return Err(ToolError::new("nobody asked that"));
+    }
     if let Some(answer) = cx.answer("roots") {
         sum += answer["roots"].as_array().map_or(0, |it| it.len() as u64);
         times += 1;
@@ -177,6 +195,7 @@ fn builder(runs: &Runs) -> ServerBuilder {
         .tool(the_same_key_twice)
         .tool(fickle)
         .tool(charge)
+        .tool(charge_meanwhile)
         .tool(ask_within_once)
         .tool(leave_a_task)
         .tool(visit)
@@ -333,12 +352,15 @@ async fn an_answer_that_is_not_of_the_form_is_asked_for_again_or_an_error() {
 
 #[tokio::test]
 async fn what_is_done_once_is_done_once_on_both_eras() {
-    for user in both_eras() {
-        let runs = Runs::default();
-        let client = connect(&runs, user.elicits(|_| accept(json!({ "value": true })))).await;
-        let answer = client.call_tool("charge", Value::Null).await.unwrap();
-        assert_eq!(result(&answer), json!([0, true]));
-        assert_eq!(runs.get(), 1);
+    for tool in ["charge", "charge_meanwhile"] {
+        for user in both_eras() {
+            let runs = Runs::default();
+            let user = user.elicits(|_| accept(json!({ "value": true })));
+            let client = connect(&runs, user).await;
+            let answer = client.call_tool(tool, Value::Null).await.unwrap();
+            assert_eq!(result(&answer), json!([0, true]));
+            assert_eq!(runs.get(), 1);
+        }
     }
 }
 
@@ -495,11 +517,57 @@ async fn a_state_is_of_use_only_for_its_own_call() {
     let other_arguments = json!({ "size": 11 });
     let error = try_step(&client, "carry_much", other_arguments, Some(asked.clone())).await;
     assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
-    let error = try_step(&client, "charge", Value::Null, Some(asked.clone())).await;
-    assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
 
     let done = step(&client, "carry_much", json!({ "size": 10 }), Some(asked)).await;
     assert_eq!(complete(done), 10);
+
+    let asked = questions(step(&client, "charge", Value::Null, None).await);
+    let error = try_step(&client, "charge_meanwhile", Value::Null, Some(asked)).await;
+    assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
+}
+
+#[tokio::test]
+async fn a_state_is_of_use_only_for_its_own_caller() {
+    let store = MemoryStore::new();
+    let serve = async |name| {
+        let server = builder(&Runs::default()).storage(store.clone());
+        let router = server.build().unwrap().into_router().unwrap();
+        let principal = Principal::user("https://id.example", name);
+        Served::new(router.layer(Extension(principal))).await
+    };
+    let (ada, eve) = (serve("ada").await, serve("eve").await);
+    let params = json!({ "name": "charge", "arguments": {} });
+    let asked = ada.modern("tools/call", "charge", params.clone()).await;
+    let asked = &asked["result"];
+    let (key, _) = asked["inputRequests"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .next()
+        .unwrap();
+    let mut answered = params;
+    answered["requestState"] = asked["requestState"].clone();
+    answered["inputResponses"] =
+        json!({ key: { "action": "accept", "content": { "value": true } } });
+    let refused = eve.modern("tools/call", "charge", answered.clone()).await;
+    assert_eq!(refused["error"]["code"], ErrorCode::INVALID_PARAMS.0);
+    let done = ada.modern("tools/call", "charge", answered).await;
+    assert_eq!(done["result"]["content"][0]["text"], "[0,true]");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_ignored() {
+    let roots = vec![Root::new("file:///a")];
+    let client = connect(&Runs::default(), User::new().with_roots(roots)).await;
+    let asked = questions(step(&client, "add_by_hand", Value::Null, None).await);
+    let mut params = CallToolRequestParams::new("add_by_hand");
+    params.request_state = asked.request_state;
+    params.input_responses = Some([("never asked".to_owned(), json!({}))].into());
+    let again = client.call_tool_once(params).await.unwrap();
+    assert!(
+        matches!(again, CallToolResponse::InputRequired(_)),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]

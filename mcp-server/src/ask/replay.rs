@@ -104,7 +104,6 @@ impl Replay {
             {
                 return Ok(answer);
             }
-            round.known.answers.remove(&key);
             round.open.insert(key.clone(), (question, request));
             Open { replay: self, key }
         };
