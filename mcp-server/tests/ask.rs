@@ -88,8 +88,9 @@ async fn charge(cx: Context, runs: State<Runs>) -> Result<Value, ToolError> {
 #[tool]
 async fn charge_meanwhile(cx: Context, runs: State<Runs>) -> Result<Value, ToolError> {
     let work = cx.once("charge", async {
+        let times = runs.count();
         tokio::task::yield_now().await;
-        runs.count()
+        times
     });
     let (times, sure) = tokio::join!(work, cx.elicit::<bool>("Sure?"));
     Ok(json!([times?, sure?.accepted()]))
