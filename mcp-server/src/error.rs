@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::ask::AskError;
+use crate::ask::{AskError, InputRequired};
 use crate::state::StateError;
 use crate::types::ClientCapabilities;
 
@@ -148,6 +148,7 @@ macro_rules! component_error {
                     Failure::Visible(message)
                     | Failure::InvalidArguments(message)
                     | Failure::Unsupported { message, .. } => Some(message),
+                    Failure::Asks(_) => Some(InputRequired::TOO_OLD),
                     Failure::Internal(_) => None,
                 }
             }
@@ -176,9 +177,21 @@ macro_rules! component_error {
             }
         }
 
+        impl Asks for $name {
+            fn questions(&self) -> Option<&InputRequired> {
+                match &self.0 {
+                    Failure::Asks(questions) => Some(questions),
+                    _ => None,
+                }
+            }
+        }
+
         impl<E: StdError + Send + Sync + 'static> From<E> for $name {
             fn from(error: E) -> Self {
                 let any: &dyn Any = &error;
+                if let Some(questions) = any.downcast_ref::<InputRequired>() {
+                    return Self(Failure::Asks(Box::new(questions.clone())));
+                }
                 if let Some(message) = any.downcast_ref().and_then(StateError::for_client) {
                     return Self::invalid_arguments(message);
                 }
@@ -206,7 +219,14 @@ enum Failure {
         message: Cow<'static, str>,
         required: Box<ClientCapabilities>,
     },
+    /// It has not failed: its client is to be asked.
+    Asks(Box<InputRequired>),
     Internal(BoxError),
+}
+
+/// The error of a component that may be questions.
+pub(crate) trait Asks {
+    fn questions(&self) -> Option<&InputRequired>;
 }
 
 impl Failure {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::Adapter;
 use crate::types::{
-    CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
     CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult,
     GetPromptRequestParams, GetPromptResult, Implementation, JsonObject, ListRootsResult,
     LoggingMessageNotificationParam, ProgressNotificationParam, Prompt, ProtocolVersion,
@@ -89,6 +89,18 @@ impl TestClient {
         params.arguments = object(arguments);
         params.meta = Some(self.client.service().meta());
         Ok(self.client.call_tool(params).await?)
+    }
+
+    /// Makes one step of a tool call: it may end with questions, which are not answered here.
+    ///
+    /// # Errors
+    ///
+    /// [`TestError`] when the server refuses the request.
+    pub async fn call_tool_once(
+        &self,
+        params: CallToolRequestParams,
+    ) -> Result<CallToolResponse, TestError> {
+        Ok(self.client.call_tool_once(params).await?)
     }
 
     /// Lists the tools.

@@ -25,6 +25,11 @@ pub enum AskError {
     #[error("there is no client to ask")]
     Nobody,
 
+    /// The question is part of the work of [`Context::once`](crate::Context::once), which a question
+    /// must not end.
+    #[error("a client cannot be asked within once(..); ask before it")]
+    InOnce,
+
     /// Two questions of one call have the same key.
     #[error("the key {key:?} is that of another question of the same call; give each its own")]
     #[allow(missing_docs, reason = "the variant's line says it")]

@@ -2,6 +2,7 @@
 
 mod elicit;
 mod error;
+mod manual;
 mod replay;
 mod roots;
 mod sample;
@@ -9,6 +10,7 @@ mod saved;
 
 pub use elicit::{Elicit, ElicitUrl, Elicited};
 pub use error::AskError;
+pub use manual::InputRequired;
 pub(crate) use replay::{Known, Replay, run};
 pub use roots::ListRoots;
 pub use sample::{Sample, Sampled};
@@ -18,9 +20,16 @@ use std::sync::Arc;
 
 use rmcp::service::Peer;
 use rmcp::{RoleServer, ServiceError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::types::{ClientCapabilities, InputRequest, ServerRequest};
+
+tokio::task_local! {
+    /// Set within the work of [`Context::once`](crate::Context::once).
+    static IN_ONCE: ();
+}
 
 /// How the client of a call can be asked.
 pub(crate) struct Asker {
@@ -53,6 +62,9 @@ impl Asker {
         needed: Needed,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<T, AskError> {
+        if IN_ONCE.try_with(|()| ()).is_ok() {
+            return Err(AskError::InOnce);
+        }
         if matches!(self.way, Way::Nobody) {
             return Err(AskError::Nobody);
         }
@@ -80,6 +92,35 @@ impl Asker {
                     .and_then(|answer| read(&answer))
                     .ok_or(AskError::InvalidAnswer)
             }
+        }
+    }
+
+    /// Does `work`, unless a run of the same call before has done it.
+    pub(crate) async fn once<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, AskError> {
+        let work = IN_ONCE.scope((), work);
+        match &self.way {
+            Way::Replay(replay) => replay.once(key, work).await,
+            Way::Nobody | Way::Request(_) => Ok(work.await),
+        }
+    }
+
+    /// Returns the client's answer to the question of this key that was made by hand.
+    pub(crate) fn answer(&self, key: &str) -> Option<Value> {
+        match &self.way {
+            Way::Replay(replay) => replay.answer(key),
+            Way::Nobody | Way::Request(_) => None,
+        }
+    }
+
+    /// Returns what the component has handed itself by hand.
+    pub(crate) fn carried(&self) -> Option<Value> {
+        match &self.way {
+            Way::Replay(replay) => replay.carried(),
+            Way::Nobody | Way::Request(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
-use super::AskError;
+use super::{AskError, InputRequired};
 use crate::types::{InputRequest, InputRequests, InputResponses};
 
 /// What one run of a component asks its client, and knows from the runs before.
@@ -25,6 +26,8 @@ use crate::types::{InputRequest, InputRequests, InputResponses};
 pub(crate) struct Replay {
     round: Mutex<Round>,
     waker: AtomicWaker,
+    /// The run has ended: nobody answers the tasks that it has left behind.
+    over: CancellationToken,
 }
 
 #[derive(Default)]
@@ -50,8 +53,11 @@ pub(crate) struct Known {
     #[serde(rename = "a")]
     answers: BTreeMap<String, (String, Value)>,
     /// What work that runs once has come to, by key.
-    #[serde(rename = "o")]
+    #[serde(rename = "o", default, skip_serializing_if = "BTreeMap::is_empty")]
     results: BTreeMap<String, Value>,
+    /// What the component has handed itself.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    carried: Option<Value>,
 }
 
 impl Known {
@@ -74,11 +80,12 @@ impl Replay {
         };
         Arc::new(Self {
             round: Mutex::new(round),
-            waker: AtomicWaker::new(),
+            ..Self::default()
         })
     }
 
-    /// Returns the answer to `request`, or waits for ever. An answer that cannot be read is none.
+    /// Returns the answer to `request`, or waits until the run has ended, and was given up with its
+    /// component unless a task of its own asks. An answer that cannot be read is none.
     pub(super) async fn ask<T>(
         &self,
         key: Option<String>,
@@ -97,14 +104,34 @@ impl Replay {
             {
                 return Ok(answer);
             }
-            round.known.answers.remove(&key);
             round.open.insert(key.clone(), (question, request));
             Open { replay: self, key }
         };
         self.waker.wake();
-        let never = pending().await;
+        self.over.cancelled().await;
         drop(open);
-        never
+        Err(AskError::Nobody)
+    }
+
+    /// Returns the answer with this key, whatever was asked.
+    pub(super) fn answer(&self, key: &str) -> Option<Value> {
+        let round = self.round();
+        round.known.answers.get(key).map(|(_, said)| said.clone())
+    }
+
+    /// Returns what the run before has handed this one.
+    pub(super) fn carried(&self) -> Option<Value> {
+        self.round().known.carried.clone()
+    }
+
+    /// Returns the questions that a component has made by hand, and what is to be known next.
+    pub(crate) fn end_by_hand(&self, by_hand: &InputRequired) -> (InputRequests, Known) {
+        let mut known = self.round().known.clone();
+        known.carried.clone_from(&by_hand.carried);
+        for (key, request) in &by_hand.requests {
+            known.asked.insert(key.clone(), fingerprint(request));
+        }
+        (by_hand.requests.clone(), known)
     }
 
     /// Does `work`, unless a run before has done it, and returns what it came to.
@@ -193,6 +220,8 @@ pub(crate) async fn run<T>(
     replay: &Replay,
     component: impl Future<Output = T>,
 ) -> Result<T, (InputRequests, Known)> {
+    // Dropped after the component.
+    let _over = replay.over.clone().drop_guard();
     let mut component = pin!(component);
     poll_fn(|cx| {
         replay.waker.register(cx.waker());

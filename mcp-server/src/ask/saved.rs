@@ -41,6 +41,12 @@ struct State {
     known: Known,
 }
 
+/// A sealed state in the store.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    state: String,
+}
+
 impl<'a> Chain<'a> {
     /// Describes the call of `method` with these parameters, by this caller.
     pub(crate) fn new(
@@ -64,9 +70,9 @@ impl<'a> Chain<'a> {
         let sealed = match state.strip_prefix(NAME) {
             None => state,
             Some(name) => {
-                let found = self.core.store.get_value::<String>(COLLECTION, name).await;
+                let found = self.core.store.get_value::<Kept>(COLLECTION, name).await;
                 match found {
-                    Ok(Some(text)) => kept = text,
+                    Ok(Some(Kept { state })) => kept = state,
                     Ok(None) | Err(kv_core::Error::InvalidName { .. }) => return Ok(None),
                     Err(error) => return Err(error.into()),
                 }
@@ -104,8 +110,9 @@ impl<'a> Chain<'a> {
             let name = name
                 .iter()
                 .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+            let kept = Kept { state: sealed };
             store
-                .put_value(COLLECTION, &name, &sealed, Some(LIFE))
+                .put_value(COLLECTION, &name, &kept, Some(LIFE))
                 .await?;
             sealed = format!("{NAME}{name}");
         }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use kv_core::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample, Way};
+use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::state::{RequestState, Scope, ScopedState, StateError};
 use crate::types::Implementation;
@@ -223,24 +224,37 @@ impl Context {
         ListRoots::new(self)
     }
 
-    /// Does `work` at most once, however often the call is made again with answers: later runs get
-    /// what it came to. A call is not ended by a question while it runs.
+    /// Does `work` once, however often the call is made again with answers: later runs get what it
+    /// came to. A call is not ended by a question while it runs. A client that repeats a step, for
+    /// instance because the answer was lost on the way, repeats the work of that step.
     ///
     /// `key` names it among the questions of the call. On a connection of protocol 2025-11-25 or
     /// before nothing runs twice anyway.
     ///
     /// # Errors
     ///
-    /// [`AskError::DuplicateKey`].
+    /// [`AskError::DuplicateKey`]. Questions in `work` fail with [`AskError::InOnce`].
     pub async fn once<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
         work: impl Future<Output = T>,
     ) -> Result<T, AskError> {
-        match &self.0.asker.way {
-            Way::Replay(replay) => replay.once(key, work).await,
-            Way::Nobody | Way::Request(_) => Ok(work.await),
-        }
+        self.0.asker.once(key, work).await
+    }
+
+    /// Returns the client's answer to the question of this key that a run before has asked by an
+    /// [`InputRequired`](crate::ask::InputRequired), as it came: check it.
+    #[must_use]
+    pub fn answer(&self, key: &str) -> Option<Value> {
+        self.0.asker.answer(key)
+    }
+
+    /// Returns what the run before has handed this one by
+    /// [`InputRequired::carry`](crate::ask::InputRequired::carry); `None` when that is nothing, or
+    /// no `T`.
+    #[must_use]
+    pub fn carried<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(self.0.asker.carried()?).ok()
     }
 
     /// Returns a context for work that outlives the call: it is not cancelled with it, has nobody to

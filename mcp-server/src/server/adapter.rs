@@ -19,7 +19,7 @@ use super::core::Core;
 use crate::ask::{self, Asker, Chain, Known, Replay, Way};
 use crate::auth::{Caller, Principal};
 use crate::context::{Call, Listener};
-use crate::error::chain;
+use crate::error::{Asks, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
@@ -414,7 +414,7 @@ fn refuse_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> 
 
 /// Runs a component until it answers, has questions for its client, or the client cancels the call.
 /// A panic is an error to mask.
-async fn guarded<T, E: From<Panicked>>(
+async fn guarded<T, E: From<Panicked> + Asks>(
     request: &RequestContext<RoleServer>,
     round: Option<Round<'_>>,
     answer: BoxFuture<'_, Result<T, E>>,
@@ -426,13 +426,15 @@ async fn guarded<T, E: From<Panicked>>(
         let Some(Round { chain, replay }) = round else {
             return Ok(Ran::Ended(answer.await));
         };
-        match ask::run(&replay, answer).await {
-            Ok(answer) => Ok(Ran::Ended(answer)),
-            Err((requests, known)) => match chain.suspend(requests, known).await {
-                Ok(questions) => Ok(Ran::Asks(questions)),
-                Err(error) => Err(unusable(&error)),
+        let (requests, known) = match ask::run(&replay, answer).await {
+            Ok(answer) => match answer.as_ref().err().and_then(Asks::questions) {
+                Some(by_hand) => replay.end_by_hand(by_hand),
+                None => return Ok(Ran::Ended(answer)),
             },
-        }
+            Err(questions) => questions,
+        };
+        let questions = chain.suspend(requests, known).await;
+        questions.map(Ran::Asks).map_err(|error| unusable(&error))
     };
     tokio::select! {
         biased;
