@@ -12,7 +12,7 @@ use kv_memory::MemoryStore;
 
 use crate::cli::TransportKind;
 use crate::context::States;
-use crate::server::{Core, Lifespan, Registry};
+use crate::server::{Components, Core, Lifespan, Registry};
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool};
 
@@ -308,8 +308,18 @@ impl ServerBuilder {
         }
         self.settings.edge()?;
         self.settings.check_routes()?;
-        let provided = |id| self.states.contains(id) || self.lifespan.provides(id);
-        let registry = Registry::new(self.tools, self.resources, self.prompts, provided)?;
+        let (states, lifespan) = (self.states.clone(), self.lifespan.state());
+        let provided = move |id| states.contains(id) || lifespan == id;
+        let mut registry = Registry::default();
+        for tool in self.tools {
+            registry.add_tool(tool, &provided)?;
+        }
+        for resource in self.resources {
+            registry.add_resource(resource, &provided)?;
+        }
+        for prompt in self.prompts {
+            registry.add_prompt(prompt, &provided)?;
+        }
         let keys = match self.keys {
             Some(keys) => Some(keys),
             None => ServerKeys::from_env()?,
@@ -317,7 +327,7 @@ impl ServerBuilder {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let core = Core::new(
             self.details,
-            registry,
+            Components::new(registry, Box::new(provided)),
             store,
             self.shared_anonymous_state,
             keys,

@@ -42,7 +42,7 @@ pub use mcp_server_macros::resource;
 pub use mcp_server_macros::tool;
 pub use prompts::{Prompt, PromptDefinition, PromptResult};
 pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
-pub use server::Server;
+pub use server::{Server, ServerHandle};
 pub use tools::{Tool, ToolDefinition, ToolResult};
 pub use transport::Transport;
 

@@ -4,6 +4,7 @@
 //! Run with: cargo run -p mcp-server --example everything
 
 mod asking;
+mod changes;
 mod content;
 mod prompts;
 mod reporting;
@@ -27,6 +28,9 @@ async fn main() -> mcp_server::Result<()> {
         .tool(reporting::with_logging)
         .tool(reporting::logging)
         .tool(reporting::with_progress)
+        .tool(changes::trigger_tool_change)
+        .tool(changes::trigger_prompt_change)
+        .tool(changes::trigger_resource_update)
         .tool(schemas::custom_headers)
         .tool(schemas::JsonSchema202012)
         .tool(asking::sampling)

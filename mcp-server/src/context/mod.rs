@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::ServerHandle;
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::state::{RequestState, Scope, ScopedState, StateError};
@@ -43,6 +44,7 @@ pub struct Context(Arc<Call>);
 
 /// One call, as the adapter sees it.
 pub(crate) struct Call {
+    pub(crate) server: ServerHandle,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) states: States,
     pub(crate) request_id: String,
@@ -118,6 +120,12 @@ impl Context {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Returns the server, to add and remove components and to tell that a resource has changed.
+    #[must_use]
+    pub fn server(&self) -> &ServerHandle {
+        &self.0.server
     }
 
     /// Returns the JSON-RPC id of the request.
@@ -263,6 +271,7 @@ impl Context {
     pub fn detached(&self) -> Self {
         let call = &self.0;
         Self::new(Call {
+            server: call.server.clone(),
             store: Arc::clone(&call.store),
             states: call.states.clone(),
             request_id: call.request_id.clone(),
@@ -291,6 +300,7 @@ impl Context {
     /// Makes the context of a local call, with these states and a store of its own.
     pub(crate) fn of_states(states: States) -> Self {
         Self::new(Call {
+            server: ServerHandle::of_nothing(),
             store: Arc::new(kv_memory::MemoryStore::new()),
             states,
             request_id: "1".to_owned(),

@@ -1,7 +1,7 @@
 //! [`Adapter`]: the one place where rmcp's protocol layer meets this server.
 #![expect(
     deprecated,
-    reason = "logging works until the protocol drops it (SEP-2577)"
+    reason = "logging and subscriptions by session work until the protocol drops them"
 )]
 
 use std::error::Error as StdError;
@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::http::request::Parts;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::subscriptions::{self, Subscriptions};
 use crate::ask::{self, Asker, Chain, Known, Replay, Way};
 use crate::auth::{Caller, Principal};
 use crate::context::{Call, Listener};
@@ -28,9 +30,10 @@ use crate::types::{
     Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SetLevelRequestParams, Tool as WireTool,
+    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+    Tool as WireTool, UnsubscribeRequestParams,
 };
-use crate::{Context, LogLevel};
+use crate::{Context, LogLevel, ServerHandle};
 
 /// The methods that rmcp hands over as unknown when their parameters are malformed.
 const KNOWN_METHODS: [&str; 15] = [
@@ -54,21 +57,39 @@ const KNOWN_METHODS: [&str; 15] = [
 /// How many characters of a client's name for something are repeated to it.
 const MAX_QUOTED: usize = 200;
 
-/// One connection's view of the server, as rmcp wants it.
-#[derive(Clone, Debug)]
+/// The methods that protocol 2026-07-28 has dropped.
+const DROPPED_METHODS: [&str; 5] = [
+    "initialize",
+    "logging/setLevel",
+    "ping",
+    "resources/subscribe",
+    "resources/unsubscribe",
+];
+
+/// One connection's view of the server, as rmcp wants it. A clone is for a connection of its own.
+#[derive(Debug)]
 pub(crate) struct Adapter {
     core: Arc<Core>,
     connection: Connection,
+    stopping: CancellationToken,
     /// The least grave message that the client of a session wants to hear.
-    level: Arc<Mutex<LogLevel>>,
+    level: Mutex<LogLevel>,
+    subscriptions: Subscriptions,
 }
 
 impl Adapter {
-    pub(crate) fn new(core: Arc<Core>, connection: Connection) -> Self {
+    /// `stopping` is cancelled when the server is to stop.
+    pub(crate) fn new(
+        core: Arc<Core>,
+        connection: Connection,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             core,
             connection,
-            level: Arc::new(Mutex::new(LogLevel::Info)),
+            stopping,
+            level: Mutex::new(LogLevel::Info),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -100,10 +121,7 @@ impl Adapter {
             None if local => Caller::Local,
             None => Caller::Anonymous,
         };
-        let is_stateless = request
-            .protocol_version()
-            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-        let (way, round, level) = if is_stateless {
+        let (way, round, level) = if is_stateless(request) {
             let round = self.round(&caller, call).await?;
             let way = Way::Replay(Arc::clone(&round.replay));
             (way, Some(round), request.meta.log_level().map(Into::into))
@@ -111,6 +129,7 @@ impl Adapter {
             (Way::Request(request.peer.clone()), None, Some(self.level()))
         };
         let cx = Context::new(Call {
+            server: ServerHandle::new(Arc::clone(&self.core.registry)),
             store: Arc::clone(&self.core.store),
             states,
             request_id: request.id.to_string(),
@@ -163,6 +182,16 @@ impl Adapter {
     }
 }
 
+impl Clone for Adapter {
+    fn clone(&self) -> Self {
+        Self::new(
+            Arc::clone(&self.core),
+            self.connection.clone(),
+            self.stopping.clone(),
+        )
+    }
+}
+
 /// What a client asks for, as far as it says whether two calls are the same.
 struct Asked<'a> {
     method: &'static str,
@@ -199,8 +228,12 @@ impl ServerHandler for Adapter {
         implementation.website_url.clone_from(&details.website_url);
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
+            .enable_tool_list_changed()
             .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
             .enable_prompts()
+            .enable_prompts_list_changed()
             .enable_logging()
             .build();
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
@@ -293,9 +326,7 @@ impl ServerHandler for Adapter {
         request: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let Some((resource, asked)) = self.core.registry.resource(&params.uri) else {
-            let data = json!({ "uri": params.uri });
-            let message = format!("Unknown resource: {}", quoted(&params.uri));
-            return Err(ErrorData::resource_not_found(message, Some(data)));
+            return Err(unknown_resource(&params.uri));
         };
         let _call = self.core.count_call();
         let call = Asked {
@@ -374,11 +405,58 @@ impl ServerHandler for Adapter {
         }
     }
 
+    async fn on_initialized(&self, session: NotificationContext<RoleServer>) {
+        let watcher = self.core.registry.watch();
+        self.subscriptions.tell(watcher, session.peer);
+    }
+
+    async fn subscribe(
+        &self,
+        params: SubscribeRequestParams,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if self.core.registry.resource(&params.uri).is_none() {
+            return Err(unknown_resource(&params.uri));
+        }
+        self.subscriptions.add(params.uri)
+    }
+
+    async fn unsubscribe(
+        &self,
+        params: UnsubscribeRequestParams,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.remove(&params.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        let registry = &self.core.registry;
+        self.subscriptions.prepare(registry.watch());
+        let exists = |uri: &str| registry.resource(uri).is_some();
+        Some(subscriptions::accept(requested, exists))
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        // A stop waits for it, so that the client is told of the end.
+        let _call = self.core.count_call();
+        let prepared = self.subscriptions.prepared();
+        let watcher = prepared.unwrap_or_else(|| self.core.registry.watch());
+        subscriptions::listen(&subscription, watcher, &self.stopping).await;
+        Ok(())
+    }
+
     async fn set_level(
         &self,
         params: SetLevelRequestParams,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        if is_stateless(&request) {
+            return Err(unknown_method("logging/setLevel"));
+        }
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = params.level.into();
         Ok(())
     }
@@ -386,19 +464,30 @@ impl ServerHandler for Adapter {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let method = request.method;
-        if KNOWN_METHODS.contains(&method.as_str()) {
+        let method = request.method.as_str();
+        let dropped = is_stateless(&context) && DROPPED_METHODS.contains(&method);
+        if KNOWN_METHODS.contains(&method) && !dropped {
             let message = format!("the parameters of {method} are missing or malformed");
             return Err(ErrorData::invalid_params(message, None));
         }
-        Err(ErrorData::new(
-            ErrorCode::METHOD_NOT_FOUND,
-            quoted(&method),
-            None,
-        ))
+        Err(unknown_method(method))
     }
+}
+
+fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
+    let version = request.protocol_version();
+    version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+fn unknown_resource(uri: &str) -> ErrorData {
+    let message = format!("Unknown resource: {}", quoted(uri));
+    ErrorData::resource_not_found(message, Some(json!({ "uri": uri })))
+}
+
+fn unknown_method(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, quoted(method), None)
 }
 
 /// Refuses a cursor: every list is one page, so this server has handed out none.
@@ -457,13 +546,10 @@ fn refuse_unable(
     request: &RequestContext<RoleServer>,
     missing: Option<&ClientCapabilities>,
 ) -> Result<(), ErrorData> {
-    let is_stateless = request
-        .protocol_version()
-        .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
     match missing {
-        Some(required) if is_stateless => Err(ErrorData::missing_required_client_capability(
-            required.clone(),
-        )),
+        Some(required) if is_stateless(request) => Err(
+            ErrorData::missing_required_client_capability(required.clone()),
+        ),
         _ => Ok(()),
     }
 }

@@ -10,8 +10,8 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::components::Components;
 use super::lifespan::{Lifespan, Running};
-use super::registry::Registry;
 use crate::builder::Details;
 use crate::context::States;
 use crate::keys::{self, Sealer, ServerKeys};
@@ -23,7 +23,7 @@ const REQUEST_STATE: &str = "mcp-server request state 1";
 /// What all connections of one server share.
 pub(crate) struct Core {
     pub(crate) details: Details,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Components>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shared_anonymous_state: bool,
     keys: Option<ServerKeys>,
@@ -45,7 +45,7 @@ enum Phase {
 impl Core {
     pub(crate) fn new(
         details: Details,
-        registry: Registry,
+        registry: Components,
         store: Arc<dyn Store>,
         shared_anonymous_state: bool,
         keys: Option<ServerKeys>,
@@ -54,7 +54,7 @@ impl Core {
     ) -> Self {
         Self {
             details,
-            registry,
+            registry: Arc::new(registry),
             store,
             shared_anonymous_state,
             keys,

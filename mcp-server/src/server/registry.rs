@@ -16,98 +16,128 @@ pub(crate) struct Registered<C: ?Sized, W> {
     pub(crate) wire: W,
 }
 
-/// The components of a server, by name. Lists come in the order of names.
+pub(crate) type RegisteredTool = Registered<dyn Tool, types::Tool>;
+pub(crate) type RegisteredResource = Registered<dyn Resource, types::Resource>;
+pub(crate) type RegisteredTemplate = Registered<dyn Resource, types::ResourceTemplate>;
+pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt>;
+
+/// The components of a server, by name. Lists come in the order of names, templates in that of
+/// [`Breadth`]. Clones share the components.
+#[derive(Clone, Default)]
 pub(crate) struct Registry {
-    tools: BTreeMap<String, Registered<dyn Tool, types::Tool>>,
-    resources: BTreeMap<String, Registered<dyn Resource, types::Resource>>,
-    templates: Vec<(
-        UriTemplate,
-        Registered<dyn Resource, types::ResourceTemplate>,
-    )>,
-    prompts: BTreeMap<String, Registered<dyn Prompt, types::Prompt>>,
+    tools: BTreeMap<String, Arc<RegisteredTool>>,
+    resources: BTreeMap<String, Arc<RegisteredResource>>,
+    templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
+    prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
 }
 
+/// Tells which state types components may take.
+pub(crate) type Provided = dyn Fn(TypeId) -> bool + Send + Sync;
+
 impl Registry {
-    /// Collects the components. `provided` tells which state types they may take.
+    /// Adds a tool.
     ///
     /// # Errors
     ///
     /// [`Error::Duplicate`], [`Error::InvalidComponent`] and [`Error::MissingState`], as
     /// [`ServerBuilder::build`](crate::ServerBuilder::build).
-    pub(crate) fn new(
-        tools: Vec<Arc<dyn Tool>>,
-        resources: Vec<Arc<dyn Resource>>,
-        prompts: Vec<Arc<dyn Prompt>>,
-        provided: impl Fn(TypeId) -> bool,
-    ) -> Result<Self> {
-        let mut registry = Self {
-            tools: BTreeMap::new(),
-            resources: BTreeMap::new(),
-            templates: Vec::new(),
-            prompts: BTreeMap::new(),
-        };
-        for component in tools {
-            let definition = component.definition();
-            check_name("tool", &definition.name)?;
-            check_states(&definition.name, definition.required_states(), &provided)?;
-            let wire = definition.to_wire();
-            add(
-                "tool",
-                &mut registry.tools,
-                definition.name,
-                Registered { component, wire },
-            )?;
-        }
-        for component in resources {
-            let definition = component.definition();
-            check_states(&definition.name, definition.required_states(), &provided)?;
-            if definition.is_template() {
-                let wire = definition.to_wire_template();
-                registry.add_template(definition.uri, Registered { component, wire })?;
-            } else {
-                let wire = definition.to_wire_resource();
-                let entry = Registered { component, wire };
-                add("resource", &mut registry.resources, definition.uri, entry)?;
-            }
-        }
-        for component in prompts {
-            let definition = component.definition();
-            check_name("prompt", &definition.name)?;
-            check_states(&definition.name, definition.required_states(), &provided)?;
-            let wire = definition.to_wire();
-            add(
-                "prompt",
-                &mut registry.prompts,
-                definition.name,
-                Registered { component, wire },
-            )?;
-        }
-        registry
-            .templates
-            .sort_by_cached_key(|(_, entry)| breadth(&entry.wire.uri_template));
-        Ok(registry)
+    pub(crate) fn add_tool(&mut self, component: Arc<dyn Tool>, provided: &Provided) -> Result<()> {
+        let definition = component.definition();
+        check_name("tool", &definition.name)?;
+        check_states(&definition.name, definition.required_states(), provided)?;
+        let wire = definition.to_wire();
+        let entry = Registered { component, wire };
+        add("tool", &mut self.tools, definition.name, entry)
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Option<&Registered<dyn Tool, types::Tool>> {
+    /// Adds a resource or a resource template.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_tool`](Self::add_tool).
+    pub(crate) fn add_resource(
+        &mut self,
+        component: Arc<dyn Resource>,
+        provided: &Provided,
+    ) -> Result<()> {
+        let definition = component.definition();
+        check_states(&definition.name, definition.required_states(), provided)?;
+        if !definition.is_template() {
+            let wire = definition.to_wire_resource();
+            let entry = Registered { component, wire };
+            return add("resource", &mut self.resources, definition.uri, entry);
+        }
+        let wire = definition.to_wire_template();
+        let uri = definition.uri;
+        let breadth = Breadth::of(&uri);
+        if self.templates.contains_key(&breadth) {
+            return Err(Error::Duplicate {
+                kind: "resource",
+                name: uri,
+            });
+        }
+        let template = UriTemplate::parse(&uri).map_err(|reason| Error::InvalidComponent {
+            kind: "resource",
+            name: uri,
+            reason,
+        })?;
+        let entry = (template, Registered { component, wire });
+        self.templates.insert(breadth, Arc::new(entry));
+        Ok(())
+    }
+
+    /// Adds a prompt.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_tool`](Self::add_tool).
+    pub(crate) fn add_prompt(
+        &mut self,
+        component: Arc<dyn Prompt>,
+        provided: &Provided,
+    ) -> Result<()> {
+        let definition = component.definition();
+        check_name("prompt", &definition.name)?;
+        check_states(&definition.name, definition.required_states(), provided)?;
+        let wire = definition.to_wire();
+        let entry = Registered { component, wire };
+        add("prompt", &mut self.prompts, definition.name, entry)
+    }
+
+    /// Removes a tool, and tells whether there was one.
+    pub(crate) fn remove_tool(&mut self, name: &str) -> bool {
+        self.tools.remove(name).is_some()
+    }
+
+    /// Removes a resource, or a template, and tells whether there was one.
+    pub(crate) fn remove_resource(&mut self, uri: &str) -> bool {
+        self.resources.remove(uri).is_some() || self.templates.remove(&Breadth::of(uri)).is_some()
+    }
+
+    /// Removes a prompt, and tells whether there was one.
+    pub(crate) fn remove_prompt(&mut self, name: &str) -> bool {
+        self.prompts.remove(name).is_some()
+    }
+
+    pub(crate) fn tool(&self, name: &str) -> Option<&Arc<RegisteredTool>> {
         self.tools.get(name)
     }
 
-    pub(crate) fn prompt(&self, name: &str) -> Option<&Registered<dyn Prompt, types::Prompt>> {
+    pub(crate) fn prompt(&self, name: &str) -> Option<&Arc<RegisteredPrompt>> {
         self.prompts.get(name)
     }
 
     /// Finds the resource of `uri`, or the first template that it matches.
-    pub(crate) fn resource(&self, uri: &str) -> Option<(&dyn Resource, ResourceRequest)> {
+    pub(crate) fn resource(&self, uri: &str) -> Option<(Arc<dyn Resource>, ResourceRequest)> {
         let request = ResourceRequest::new(uri);
         if let Some(entry) = self.resources.get(uri) {
-            return Some((&*entry.component, request));
+            return Some((Arc::clone(&entry.component), request));
         }
-        self.templates.iter().find_map(|(template, entry)| {
+        self.templates.values().find_map(|found| {
+            let (template, entry) = &**found;
             let parameters = template.matches(uri)?;
-            Some((
-                &*entry.component,
-                request.clone().with_parameters(parameters),
-            ))
+            let request = request.clone().with_parameters(parameters);
+            Some((Arc::clone(&entry.component), request))
         })
     }
 
@@ -127,8 +157,8 @@ impl Registry {
 
     pub(crate) fn list_templates(&self) -> Vec<types::ResourceTemplate> {
         self.templates
-            .iter()
-            .map(|(_, entry)| entry.wire.clone())
+            .values()
+            .map(|found| found.1.wire.clone())
             .collect()
     }
 
@@ -138,54 +168,35 @@ impl Registry {
             .map(|entry| entry.wire.clone())
             .collect()
     }
-
-    fn add_template(
-        &mut self,
-        uri: String,
-        entry: Registered<dyn Resource, types::ResourceTemplate>,
-    ) -> Result<()> {
-        if self
-            .templates
-            .iter()
-            .any(|(_, other)| other.wire.uri_template == uri)
-        {
-            return Err(Error::Duplicate {
-                kind: "resource",
-                name: uri,
-            });
-        }
-        let template = UriTemplate::parse(&uri).map_err(|reason| Error::InvalidComponent {
-            kind: "resource",
-            name: uri,
-            reason,
-        })?;
-        self.templates.push((template, entry));
-        Ok(())
-    }
 }
 
-/// Orders templates by how much they match, so that the one that says most is asked first: those
-/// without `{x*}` before those with, then the one with more text of its own, then by the alphabet.
-fn breadth(template: &str) -> (usize, Reverse<usize>, String) {
-    let folders = template.matches("*}").count();
-    let mut inside = false;
-    let text = template.chars().filter(|c| {
-        inside = (inside || *c == '{') && *c != '}';
-        !inside && *c != '}'
-    });
-    (folders, Reverse(text.count()), template.to_owned())
+/// How much a template matches, so that the one that says most is asked first: those without `{x*}`
+/// before those with, then the one with more text of its own, then by the alphabet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Breadth(usize, Reverse<usize>, String);
+
+impl Breadth {
+    fn of(template: &str) -> Self {
+        let folders = template.matches("*}").count();
+        let mut inside = false;
+        let text = template.chars().filter(|c| {
+            inside = (inside || *c == '{') && *c != '}';
+            !inside && *c != '}'
+        });
+        Self(folders, Reverse(text.count()), template.to_owned())
+    }
 }
 
 /// Adds an entry under a name that no other one has.
 fn add<E>(
     kind: &'static str,
-    entries: &mut BTreeMap<String, E>,
+    entries: &mut BTreeMap<String, Arc<E>>,
     name: String,
     entry: E,
 ) -> Result<()> {
     match entries.entry(name) {
         Entry::Vacant(place) => {
-            place.insert(entry);
+            place.insert(Arc::new(entry));
             Ok(())
         }
         Entry::Occupied(taken) => Err(Error::Duplicate {
@@ -210,11 +221,7 @@ fn check_name(kind: &'static str, name: &str) -> Result<()> {
 }
 
 /// Checks that everything a component takes is provided.
-fn check_states(
-    component: &str,
-    required: &RequiredStates,
-    provided: impl Fn(TypeId) -> bool,
-) -> Result<()> {
+fn check_states(component: &str, required: &RequiredStates, provided: &Provided) -> Result<()> {
     match required.iter().find(|(id, _)| !provided(*id)) {
         None => Ok(()),
         Some((_, state)) => Err(Error::MissingState {
@@ -231,7 +238,7 @@ mod tests {
     #[test]
     fn the_template_that_says_most_is_asked_first() {
         let mut templates = ["x://{a*}", "x://{b}", "x://{z}/tail", "x://users/{id}"];
-        templates.sort_by_cached_key(|template| breadth(template));
+        templates.sort_by_cached_key(|template| Breadth::of(template));
         assert_eq!(
             templates,
             ["x://users/{id}", "x://{z}/tail", "x://{b}", "x://{a*}"]
