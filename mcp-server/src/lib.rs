@@ -22,6 +22,7 @@ mod resources;
 mod server;
 pub mod state;
 pub mod storage;
+mod tasks;
 pub mod testing;
 mod tools;
 mod transport;
@@ -43,6 +44,7 @@ pub use mcp_server_macros::tool;
 pub use prompts::{Prompt, PromptDefinition, PromptResult};
 pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
 pub use server::{Server, ServerHandle};
+pub use tasks::TaskOptions;
 pub use tools::{Tool, ToolDefinition, ToolResult};
 pub use transport::Transport;
 

@@ -115,3 +115,14 @@ mod tests {
         );
     }
 }
+
+impl Caller {
+    /// Returns what tells this caller from others.
+    pub(crate) fn segment(&self) -> String {
+        match self {
+            Self::Authenticated(principal) => principal.segment(),
+            Self::Local => "local".to_owned(),
+            Self::Anonymous => "anonymous".to_owned(),
+        }
+    }
+}

@@ -18,6 +18,7 @@ use crate::ServerHandle;
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::state::{RequestState, Scope, ScopedState, StateError};
+use crate::tasks::TaskRun;
 use crate::types::Implementation;
 
 pub(crate) use log::Listener;
@@ -263,6 +264,37 @@ impl Context {
     #[must_use]
     pub fn carried<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_value(self.0.asker.carried()?).ok()
+    }
+
+    /// Lets the call go on as a task (SEP-2663), for a tool whose
+    /// [`TaskOptions`](crate::TaskOptions) say `on_demand`: the client gets the task's id now. What
+    /// was asked before was answered in the call, what is asked later is asked by the task. For a
+    /// client that has not declared the extension, and in a task, it does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mcp_server::{Context, ToolError, tool};
+    ///
+    /// /// Copies a disk, once the user agrees.
+    /// #[tool(task(on_demand))]
+    /// async fn copy(cx: Context, disk: String) -> Result<String, ToolError> {
+    ///     if cx.elicit::<bool>(format!("Copy {disk}?")).await?.accepted() != Some(true) {
+    ///         return Ok("Nothing was copied.".to_owned());
+    ///     }
+    ///     cx.continue_as_task().await;
+    ///     // What takes long.
+    ///     Ok(format!("{disk} is copied."))
+    /// }
+    /// ```
+    pub async fn continue_as_task(&self) {
+        self.0.asker.continue_as_task().await;
+    }
+
+    /// Returns the id of the task that the call goes on as; `None` while it is a call like others.
+    #[must_use]
+    pub fn task_id(&self) -> Option<&str> {
+        self.0.asker.task().map(TaskRun::id)
     }
 
     /// Returns a context for work that outlives the call: it is not cancelled with it, has nobody to

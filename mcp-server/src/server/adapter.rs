@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::request::Parts;
@@ -18,25 +19,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::subscriptions::{self, Subscriptions};
-use crate::ask::{self, Asker, Chain, Known, Replay, Way};
+use super::tasks::task_options;
+use crate::ask::{self, Asker, Chain, Known, Replay, Step, Way};
 use crate::auth::{Caller, Principal};
-use crate::context::{Call, Listener};
+use crate::context::{Call, Listener, States};
 use crate::error::{Asks, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
-    CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
-    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    Tool as WireTool, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+    ContentBlock, CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InputRequiredResult,
+    InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID,
+    Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
 };
-use crate::{Context, LogLevel, ServerHandle};
+use crate::{Context, LogLevel, ServerHandle, ToolError, ToolResult};
 
 /// The methods that rmcp hands over as unknown when their parameters are malformed.
-const KNOWN_METHODS: [&str; 15] = [
+const KNOWN_METHODS: [&str; 18] = [
     "completion/complete",
     "initialize",
     "logging/setLevel",
@@ -50,6 +53,9 @@ const KNOWN_METHODS: [&str; 15] = [
     "resources/unsubscribe",
     "server/discover",
     "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/update",
     "tools/call",
     "tools/list",
 ];
@@ -69,7 +75,7 @@ const DROPPED_METHODS: [&str; 5] = [
 /// One connection's view of the server, as rmcp wants it. A clone is for a connection of its own.
 #[derive(Debug)]
 pub(crate) struct Adapter {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     connection: Connection,
     stopping: CancellationToken,
     /// The least grave message that the client of a session wants to hear.
@@ -100,10 +106,42 @@ impl Adapter {
         request: &RequestContext<RoleServer>,
         call: Asked<'_>,
     ) -> Result<Begun<'a>, ErrorData> {
-        let states = self.core.start().await.map_err(|error| {
+        let states = self.states().await?;
+        let may_be_task = call.may_be_task;
+        let mut setting = self.setting(request);
+        let round = if is_stateless(request) {
+            Some(self.round(&setting.caller, call).await?)
+        } else {
+            None
+        };
+        if may_be_task {
+            // A task outlives the request.
+            setting.cancelled = CancellationToken::new();
+        }
+        let cancelled = setting.cancelled.clone();
+        let owner = setting.caller.segment();
+        let way = match &round {
+            Some(round) => Way::Replay(Arc::clone(&round.replay)),
+            None => Way::Request(request.peer.clone()),
+        };
+        let cx = self.context(request, states, setting, way);
+        Ok(Begun {
+            cx,
+            round,
+            owner,
+            cancelled,
+        })
+    }
+
+    pub(super) async fn states(&self) -> Result<States, ErrorData> {
+        self.core.start().await.map_err(|error| {
             tracing::error!(error = %chain(&error), "the server cannot start");
             ErrorData::internal_error("the server cannot start", None)
-        })?;
+        })
+    }
+
+    /// Tells who calls, and where.
+    pub(super) fn setting(&self, request: &RequestContext<RoleServer>) -> Setting {
         let principal = request
             .extensions
             .get::<Parts>()
@@ -121,23 +159,34 @@ impl Adapter {
             None if local => Caller::Local,
             None => Caller::Anonymous,
         };
-        let (way, round, level) = if is_stateless(request) {
-            let round = self.round(&caller, call).await?;
-            let way = Way::Replay(Arc::clone(&round.replay));
-            (way, Some(round), request.meta.log_level().map(Into::into))
-        } else {
-            (Way::Request(request.peer.clone()), None, Some(self.level()))
+        Setting {
+            caller,
+            session_id,
+            cancelled: request.ct.clone(),
+        }
+    }
+
+    pub(super) fn context(
+        &self,
+        request: &RequestContext<RoleServer>,
+        states: States,
+        setting: Setting,
+        way: Way,
+    ) -> Context {
+        let level = match &way {
+            Way::Request(_) => Some(self.level()),
+            Way::Replay(_) | Way::Nobody => request.meta.log_level().map(Into::into),
         };
-        let cx = Context::new(Call {
+        Context::new(Call {
             server: ServerHandle::new(Arc::clone(&self.core.registry)),
             store: Arc::clone(&self.core.store),
             states,
             request_id: request.id.to_string(),
-            session_id,
-            caller,
+            session_id: setting.session_id,
+            caller: setting.caller,
             shared_anonymous_state: self.core.shared_anonymous_state,
             client: request.client_info(),
-            cancelled: request.ct.clone(),
+            cancelled: setting.cancelled,
             request_state: RequestState::default(),
             listener: Listener {
                 peer: Some(request.peer.clone()),
@@ -148,17 +197,12 @@ impl Adapter {
                 way,
                 capabilities: request.client_capabilities().unwrap_or_default(),
             },
-        });
-        Ok(Begun { cx, round })
+        })
     }
 
     /// Takes up a call where its client was asked.
     async fn round(&self, caller: &Caller, call: Asked<'_>) -> Result<Round<'_>, ErrorData> {
-        let caller = match caller {
-            Caller::Authenticated(principal) => principal.segment(),
-            Caller::Local => "local".to_owned(),
-            Caller::Anonymous => "anonymous".to_owned(),
-        };
+        let caller = caller.segment();
         let chain = Chain::new(&self.core, &caller, call.method, call.name, call.arguments);
         let mut known = Known::default();
         if let Some(state) = call.state {
@@ -173,7 +217,7 @@ impl Adapter {
             })?;
             known.learn(call.responses.unwrap_or_default());
         }
-        let replay = Replay::new(known);
+        let replay = Replay::new(known, call.may_be_task);
         Ok(Round { chain, replay })
     }
 
@@ -199,22 +243,55 @@ struct Asked<'a> {
     arguments: Option<&'a JsonObject>,
     responses: Option<InputResponses>,
     state: Option<String>,
+    may_be_task: bool,
+}
+
+/// Who calls, and where.
+pub(super) struct Setting {
+    pub(super) caller: Caller,
+    pub(super) session_id: Option<Arc<str>>,
+    pub(super) cancelled: CancellationToken,
 }
 
 /// A call that has begun.
-struct Begun<'a> {
-    cx: Context,
-    round: Option<Round<'a>>,
+pub(super) struct Begun<'a> {
+    pub(super) cx: Context,
+    pub(super) round: Option<Round<'a>>,
+    /// Whose call it is.
+    pub(super) owner: String,
+    /// Cancels what the call does.
+    pub(super) cancelled: CancellationToken,
 }
 
 /// One of the times that a call on a stateless connection is made until its questions are answered.
-struct Round<'a> {
-    chain: Chain<'a>,
-    replay: Arc<Replay>,
+pub(super) struct Round<'a> {
+    pub(super) chain: Chain<'a>,
+    pub(super) replay: Arc<Replay>,
+}
+
+impl Round<'_> {
+    /// Returns what became of a component; `None` when it is to go on as a task.
+    pub(super) async fn after<T, E: Asks>(
+        &self,
+        step: Step<Result<T, E>>,
+    ) -> Result<Option<Ran<Result<T, E>>>, ErrorData> {
+        let (requests, known) = match step {
+            Step::WantsTask => return Ok(None),
+            Step::Asks(requests, known) => (requests, known),
+            Step::Ended(answer) => match answer.as_ref().err().and_then(Asks::questions) {
+                Some(by_hand) => self.replay.end_by_hand(by_hand),
+                None => return Ok(Some(Ran::Ended(answer))),
+            },
+        };
+        let questions = self.chain.suspend(requests, known).await;
+        questions
+            .map(|questions| Some(Ran::Asks(questions)))
+            .map_err(|error| unusable(&error))
+    }
 }
 
 /// What became of a component.
-enum Ran<T> {
+pub(super) enum Ran<T> {
     Ended(T),
     /// Its client is asked.
     Asks(InputRequiredResult),
@@ -226,7 +303,7 @@ impl ServerHandler for Adapter {
         let mut implementation = Implementation::new(&details.name, &details.version);
         implementation.title.clone_from(&details.title);
         implementation.website_url.clone_from(&details.website_url);
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_tool_list_changed()
             .enable_resources()
@@ -236,6 +313,10 @@ impl ServerHandler for Adapter {
             .enable_prompts_list_changed()
             .enable_logging()
             .build();
+        if self.core.registry.has_tasks() {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
+        }
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
         info.instructions.clone_from(&details.instructions);
         info
@@ -268,6 +349,7 @@ impl ServerHandler for Adapter {
             let message = format!("Unknown tool: {}", quoted(&params.name));
             return Err(ErrorData::invalid_params(message, None));
         };
+        let task = task_options(&entry, &request)?;
         let _call = self.core.count_call();
         let asked = Asked {
             method: "tools/call",
@@ -275,27 +357,21 @@ impl ServerHandler for Adapter {
             arguments: params.arguments.as_ref(),
             responses: params.input_responses,
             state: params.request_state,
+            may_be_task: task.is_some(),
         };
-        let Begun { cx, round } = self.begin(&request, asked).await?;
+        let begun = self.begin(&request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
-        let answer = match guarded(&request, round, entry.component.run(cx, arguments)).await? {
-            Ran::Ended(answer) => answer,
-            Ran::Asks(questions) => return Ok(CallToolResponse::InputRequired(questions)),
-        };
-        let result = match answer {
-            Ok(result) => result.into_wire(),
-            Err(error) => {
-                refuse_unable(&request, error.missing_capabilities())?;
-                let text = report(
-                    error.message(),
-                    error.source(),
-                    "calling tool",
-                    &params.name,
-                );
-                CallToolResult::error(vec![ContentBlock::text(text)])
-            }
-        };
-        Ok(CallToolResponse::Complete(result))
+        if let Some(options) = task {
+            return self
+                .call_for_task(&request, &entry, options, begun, arguments)
+                .await;
+        }
+        let Begun { cx, round, .. } = begun;
+        match guarded(&request, round, entry.component.run(cx, arguments)).await? {
+            Ran::Ended(answer) => tool_result(answer, is_stateless(&request), &params.name)
+                .map(CallToolResponse::Complete),
+            Ran::Asks(questions) => Ok(CallToolResponse::InputRequired(questions)),
+        }
     }
 
     async fn list_resources(
@@ -335,13 +411,14 @@ impl ServerHandler for Adapter {
             arguments: None,
             responses: params.input_responses,
             state: params.request_state,
+            may_be_task: false,
         };
-        let Begun { cx, round } = self.begin(&request, call).await?;
+        let Begun { cx, round, .. } = self.begin(&request, call).await?;
         match guarded(&request, round, resource.read(cx, asked)).await? {
             Ran::Asks(questions) => Ok(ReadResourceResponse::InputRequired(questions)),
             Ran::Ended(Ok(result)) => Ok(ReadResourceResponse::Complete(result.into_wire())),
             Ran::Ended(Err(error)) => {
-                refuse_unable(&request, error.missing_capabilities())?;
+                refuse_unable(is_stateless(&request), error.missing_capabilities())?;
                 Err(rejection(
                     error.is_invalid_arguments(),
                     report(
@@ -382,8 +459,9 @@ impl ServerHandler for Adapter {
             arguments: params.arguments.as_ref(),
             responses: params.input_responses,
             state: params.request_state,
+            may_be_task: false,
         };
-        let Begun { cx, round } = self.begin(&request, asked).await?;
+        let Begun { cx, round, .. } = self.begin(&request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
         match guarded(&request, round, entry.component.render(cx, arguments)).await? {
             Ran::Asks(questions) => Ok(GetPromptResponse::InputRequired(questions)),
@@ -391,7 +469,7 @@ impl ServerHandler for Adapter {
                 result.into_wire(entry.wire.description.as_deref()),
             )),
             Ran::Ended(Err(error)) => {
-                refuse_unable(&request, error.missing_capabilities())?;
+                refuse_unable(is_stateless(&request), error.missing_capabilities())?;
                 Err(rejection(
                     error.is_invalid_arguments(),
                     report(
@@ -449,6 +527,31 @@ impl ServerHandler for Adapter {
         Ok(())
     }
 
+    async fn get_task(
+        &self,
+        params: GetTaskParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.show_task(&params.task_id, &request).await
+    }
+
+    async fn update_task(
+        &self,
+        params: UpdateTaskParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let answers = params.input_responses;
+        self.answer_task(&params.task_id, answers, &request).await
+    }
+
+    async fn cancel_task(
+        &self,
+        params: CancelTaskParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.end_task(&params.task_id, &request).await
+    }
+
     async fn set_level(
         &self,
         params: SetLevelRequestParams,
@@ -476,7 +579,7 @@ impl ServerHandler for Adapter {
     }
 }
 
-fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
+pub(super) fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
     let version = request.protocol_version();
     version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
@@ -488,6 +591,21 @@ fn unknown_resource(uri: &str) -> ErrorData {
 
 fn unknown_method(method: &str) -> ErrorData {
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, quoted(method), None)
+}
+
+/// Returns what clients get of a tool that has ended.
+pub(super) fn tool_result(
+    answer: Result<ToolResult, ToolError>,
+    is_stateless: bool,
+    name: &str,
+) -> Result<CallToolResult, ErrorData> {
+    let error = match answer {
+        Ok(result) => return Ok(result.into_wire()),
+        Err(error) => error,
+    };
+    refuse_unable(is_stateless, error.missing_capabilities())?;
+    let text = report(error.message(), error.source(), "calling tool", name);
+    Ok(CallToolResult::error(vec![ContentBlock::text(text)]))
 }
 
 /// Refuses a cursor: every list is one page, so this server has handed out none.
@@ -512,18 +630,17 @@ async fn guarded<T, E: From<Panicked> + Asks>(
         .catch_unwind()
         .map(|answer| answer.unwrap_or_else(|_payload| Err(Panicked.into())));
     let ran = async {
-        let Some(Round { chain, replay }) = round else {
+        let Some(round) = round else {
             return Ok(Ran::Ended(answer.await));
         };
-        let (requests, known) = match ask::run(&replay, answer).await {
-            Ok(answer) => match answer.as_ref().err().and_then(Asks::questions) {
-                Some(by_hand) => replay.end_by_hand(by_hand),
-                None => return Ok(Ran::Ended(answer)),
-            },
-            Err(questions) => questions,
-        };
-        let questions = chain.suspend(requests, known).await;
-        questions.map(Ran::Asks).map_err(|error| unusable(&error))
+        let _over = round.replay.end_with();
+        let mut answer = pin!(answer);
+        let step = ask::run(&round.replay, answer.as_mut()).await;
+        match round.after(step).await? {
+            Some(ran) => Ok(ran),
+            // It is not asked whether it may.
+            None => Ok(Ran::Ended(answer.await)),
+        }
     };
     tokio::select! {
         biased;
@@ -543,13 +660,13 @@ fn unusable(error: &crate::Error) -> ErrorData {
 /// Refuses a call that failed because its client, on a stateless connection, has not declared what
 /// the component needs.
 fn refuse_unable(
-    request: &RequestContext<RoleServer>,
+    is_stateless: bool,
     missing: Option<&ClientCapabilities>,
 ) -> Result<(), ErrorData> {
     match missing {
-        Some(required) if is_stateless(request) => Err(
-            ErrorData::missing_required_client_capability(required.clone()),
-        ),
+        Some(required) if is_stateless => Err(ErrorData::missing_required_client_capability(
+            required.clone(),
+        )),
         _ => Ok(()),
     }
 }
@@ -557,7 +674,7 @@ fn refuse_unable(
 /// A component panicked. The panic hook has printed where and why.
 #[derive(Debug, thiserror::Error)]
 #[error("it panicked")]
-struct Panicked;
+pub(super) struct Panicked;
 
 /// Returns what the client reads of a failed component: the message meant for it, or that it
 /// failed. In the latter case the reason is logged.
@@ -586,7 +703,7 @@ fn rejection(invalid_arguments: bool, message: String) -> ErrorData {
 }
 
 /// Quotes a name that a client sent: cut to a length fit for a message, control characters escaped.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let mut short: String = name.chars().take(MAX_QUOTED).collect();
     if short.len() < name.len() {
         short.push('…');

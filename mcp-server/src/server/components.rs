@@ -60,6 +60,10 @@ impl Components {
         self.current.load().tool(name).cloned()
     }
 
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.current.load().has_tasks()
+    }
+
     pub(crate) fn prompt(&self, name: &str) -> Option<Arc<RegisteredPrompt>> {
         self.current.load().prompt(name).cloned()
     }

@@ -8,6 +8,7 @@ mod handle;
 mod lifespan;
 mod registry;
 mod subscriptions;
+mod tasks;
 
 use std::future::pending;
 use std::net::SocketAddr;

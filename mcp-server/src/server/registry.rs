@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
-use crate::{Error, Prompt, Resource, ResourceRequest, Result, Tool, types};
+use crate::{Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
 /// A component with what clients read of it.
 pub(crate) struct Registered<C: ?Sized, W> {
@@ -16,7 +16,14 @@ pub(crate) struct Registered<C: ?Sized, W> {
     pub(crate) wire: W,
 }
 
-pub(crate) type RegisteredTool = Registered<dyn Tool, types::Tool>;
+/// A tool with what clients read of it.
+pub(crate) struct RegisteredTool {
+    pub(crate) component: Arc<dyn Tool>,
+    pub(crate) wire: types::Tool,
+    /// How its calls become tasks.
+    pub(crate) task: Option<TaskOptions>,
+}
+
 pub(crate) type RegisteredResource = Registered<dyn Resource, types::Resource>;
 pub(crate) type RegisteredTemplate = Registered<dyn Resource, types::ResourceTemplate>;
 pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt>;
@@ -46,7 +53,11 @@ impl Registry {
         check_name("tool", &definition.name)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let wire = definition.to_wire();
-        let entry = Registered { component, wire };
+        let entry = RegisteredTool {
+            component,
+            wire,
+            task: definition.task,
+        };
         add("tool", &mut self.tools, definition.name, entry)
     }
 
@@ -139,6 +150,11 @@ impl Registry {
             let request = request.clone().with_parameters(parameters);
             Some((Arc::clone(&entry.component), request))
         })
+    }
+
+    /// Tells whether calls of a tool can become tasks.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.tools.values().any(|entry| entry.task.is_some())
     }
 
     pub(crate) fn list_tools(&self) -> Vec<types::Tool> {

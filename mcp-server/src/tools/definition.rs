@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::FromContext;
+use crate::TaskOptions;
 use crate::component::{RequiredStates, meta_of, title_of};
 use crate::types::{self, JsonObject, ToolAnnotations, object};
 
@@ -27,6 +28,8 @@ pub struct ToolDefinition {
     pub input_schema: JsonObject,
     /// The JSON Schema of the structured result; always that of an object.
     pub output_schema: Option<JsonObject>,
+    /// How calls become tasks; `None` when they do not.
+    pub task: Option<TaskOptions>,
     required_states: RequiredStates,
 }
 
@@ -45,6 +48,7 @@ impl ToolDefinition {
                 "additionalProperties": false,
             })),
             output_schema: None,
+            task: None,
             required_states: RequiredStates::default(),
         }
     }
@@ -89,6 +93,13 @@ impl ToolDefinition {
     #[must_use]
     pub fn with_output_schema(mut self, schema: JsonObject) -> Self {
         self.output_schema = Some(schema);
+        self
+    }
+
+    /// Lets calls become tasks. Defaults to no task.
+    #[must_use]
+    pub fn with_task(mut self, options: TaskOptions) -> Self {
+        self.task = Some(options);
         self
     }
 
