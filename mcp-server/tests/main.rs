@@ -4,6 +4,7 @@
 
 mod ask;
 mod changes;
+mod completion;
 mod components;
 mod http_client;
 // Public, so that lints on what is public look at it.

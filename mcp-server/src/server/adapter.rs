@@ -13,10 +13,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::completing;
 use super::core::Core;
+use super::refusals::{quoted, unknown_method, unknown_resource};
 use super::subscriptions::{self, Subscriptions};
 use crate::ask::{self, Asker, Chain, Known, Replay, Way};
 use crate::auth::{Caller, Principal};
@@ -25,13 +26,13 @@ use crate::error::{Asks, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
-    CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
-    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    Tool as WireTool, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities,
+    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
+    GetPromptRequestParams, GetPromptResponse, Implementation, InputRequiredResult, InputResponses,
+    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool as WireTool, UnsubscribeRequestParams,
 };
 use crate::{Context, LogLevel, ServerHandle};
 
@@ -53,9 +54,6 @@ const KNOWN_METHODS: [&str; 15] = [
     "tools/call",
     "tools/list",
 ];
-
-/// How many characters of a client's name for something are repeated to it.
-const MAX_QUOTED: usize = 200;
 
 /// The methods that protocol 2026-07-28 has dropped.
 const DROPPED_METHODS: [&str; 5] = [
@@ -226,7 +224,7 @@ impl ServerHandler for Adapter {
         let mut implementation = Implementation::new(&details.name, &details.version);
         implementation.title.clone_from(&details.title);
         implementation.website_url.clone_from(&details.website_url);
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_tool_list_changed()
             .enable_resources()
@@ -236,6 +234,9 @@ impl ServerHandler for Adapter {
             .enable_prompts_list_changed()
             .enable_logging()
             .build();
+        if self.core.registry.has_completions() {
+            capabilities.completions = Some(JsonObject::new());
+        }
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
         info.instructions.clone_from(&details.instructions);
         info
@@ -405,6 +406,33 @@ impl ServerHandler for Adapter {
         }
     }
 
+    async fn complete(
+        &self,
+        params: CompleteRequestParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        if !self.core.registry.has_completions() {
+            return Err(unknown_method("completion/complete"));
+        }
+        let Some(source) = completing::find(&self.core.registry, &params)? else {
+            return Ok(CompleteResult::default());
+        };
+        let _call = self.core.count_call();
+        let asked = Asked {
+            method: "completion/complete",
+            name: &params.argument.name,
+            arguments: None,
+            responses: None,
+            state: None,
+        };
+        let Begun { cx, .. } = self.begin(&request, asked).await?;
+        tokio::select! {
+            biased;
+            () = request.ct.cancelled() => Err(cancelled()),
+            answer = completing::complete(&*source, cx.detached(), params) => answer,
+        }
+    }
+
     async fn on_initialized(&self, session: NotificationContext<RoleServer>) {
         let watcher = self.core.registry.watch();
         self.subscriptions.tell(watcher, session.peer);
@@ -481,15 +509,6 @@ fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
     version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
-fn unknown_resource(uri: &str) -> ErrorData {
-    let message = format!("Unknown resource: {}", quoted(uri));
-    ErrorData::resource_not_found(message, Some(json!({ "uri": uri })))
-}
-
-fn unknown_method(method: &str) -> ErrorData {
-    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, quoted(method), None)
-}
-
 /// Refuses a cursor: every list is one page, so this server has handed out none.
 fn refuse_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
     match page.and_then(|page| page.cursor) {
@@ -527,11 +546,13 @@ async fn guarded<T, E: From<Panicked> + Asks>(
     };
     tokio::select! {
         biased;
-        () = request.ct.cancelled() => {
-            Err(ErrorData::internal_error("the request was cancelled", None))
-        }
+        () = request.ct.cancelled() => Err(cancelled()),
         ran = ran => ran,
     }
+}
+
+fn cancelled() -> ErrorData {
+    ErrorData::internal_error("the request was cancelled", None)
 }
 
 /// The error of a call whose state cannot be kept or read, which is the server's fault.
@@ -583,13 +604,4 @@ fn rejection(invalid_arguments: bool, message: String) -> ErrorData {
     } else {
         ErrorData::internal_error(message, None)
     }
-}
-
-/// Quotes a name that a client sent: cut to a length fit for a message, control characters escaped.
-fn quoted(name: &str) -> String {
-    let mut short: String = name.chars().take(MAX_QUOTED).collect();
-    if short.len() < name.len() {
-        short.push('…');
-    }
-    format!("'{}'", short.escape_debug())
 }

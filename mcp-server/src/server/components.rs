@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::changes::{Change, Changes, Watcher};
-use super::registry::{Provided, RegisteredPrompt, RegisteredTool, Registry};
-use crate::{Resource, ResourceRequest, Result, types};
+use super::registry::{Completed, Provided, RegisteredPrompt, RegisteredTool, Registry};
+use crate::{Complete, Resource, ResourceRequest, Result, types};
 
 /// The registry of a running server: each request looks at it as it is at that moment, and a change
 /// replaces it.
@@ -67,6 +67,20 @@ impl Components {
     /// Finds the resource of `uri`, or the first template that it matches.
     pub(crate) fn resource(&self, uri: &str) -> Option<(Arc<dyn Resource>, ResourceRequest)> {
         self.current.load().resource(uri)
+    }
+
+    /// Tells whether there is a resource or a template written as `uri`.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        self.current.load().has_resource(uri)
+    }
+
+    /// Finds what suggests values for an argument.
+    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<Arc<dyn Complete>> {
+        self.current.load().completion(of, argument).cloned()
+    }
+
+    pub(crate) fn has_completions(&self) -> bool {
+        self.current.load().has_completions()
     }
 
     pub(crate) fn list_tools(&self) -> Vec<types::Tool> {

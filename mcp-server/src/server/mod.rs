@@ -2,10 +2,12 @@
 
 mod adapter;
 mod changes;
+mod completing;
 mod components;
 mod core;
 mod handle;
 mod lifespan;
+mod refusals;
 mod registry;
 mod subscriptions;
 

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
-use crate::{Error, Prompt, Resource, ResourceRequest, Result, Tool, types};
+use crate::{Complete, Error, Prompt, Resource, ResourceRequest, Result, Tool, types};
 
 /// A component with what clients read of it.
 pub(crate) struct Registered<C: ?Sized, W> {
@@ -29,6 +30,14 @@ pub(crate) struct Registry {
     resources: BTreeMap<String, Arc<RegisteredResource>>,
     templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
     prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
+    completions: BTreeMap<Completed, Completions>,
+}
+
+/// A component whose arguments are completed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Completed {
+    Prompt(String),
+    Template(String),
 }
 
 /// Tells which state types components may take.
@@ -62,13 +71,15 @@ impl Registry {
     ) -> Result<()> {
         let definition = component.definition();
         check_states(&definition.name, definition.required_states(), provided)?;
+        let completions = definition.completions().clone();
         if !definition.is_template() {
+            check_completions("resource", &definition.uri, &completions, |_| false)?;
             let wire = definition.to_wire_resource();
             let entry = Registered { component, wire };
             return add("resource", &mut self.resources, definition.uri, entry);
         }
         let wire = definition.to_wire_template();
-        let uri = definition.uri;
+        let uri = definition.uri.clone();
         let breadth = Breadth::of(&uri);
         if self.templates.contains_key(&breadth) {
             return Err(Error::Duplicate {
@@ -81,8 +92,11 @@ impl Registry {
             name: uri,
             reason,
         })?;
+        let is_parameter = |name: &str| template.has_parameter(name);
+        check_completions("resource", &definition.uri, &completions, is_parameter)?;
         let entry = (template, Registered { component, wire });
         self.templates.insert(breadth, Arc::new(entry));
+        self.complete(Completed::Template(definition.uri), completions);
         Ok(())
     }
 
@@ -99,9 +113,16 @@ impl Registry {
         let definition = component.definition();
         check_name("prompt", &definition.name)?;
         check_states(&definition.name, definition.required_states(), provided)?;
+        let completions = definition.completions().clone();
+        check_completions("prompt", &definition.name, &completions, |name| {
+            let mut arguments = definition.arguments.iter();
+            arguments.any(|argument| argument.name == name)
+        })?;
         let wire = definition.to_wire();
         let entry = Registered { component, wire };
-        add("prompt", &mut self.prompts, definition.name, entry)
+        add("prompt", &mut self.prompts, definition.name.clone(), entry)?;
+        self.complete(Completed::Prompt(definition.name), completions);
+        Ok(())
     }
 
     /// Removes a tool, and tells whether there was one.
@@ -111,11 +132,14 @@ impl Registry {
 
     /// Removes a resource, or a template, and tells whether there was one.
     pub(crate) fn remove_resource(&mut self, uri: &str) -> bool {
+        self.completions
+            .remove(&Completed::Template(uri.to_owned()));
         self.resources.remove(uri).is_some() || self.templates.remove(&Breadth::of(uri)).is_some()
     }
 
     /// Removes a prompt, and tells whether there was one.
     pub(crate) fn remove_prompt(&mut self, name: &str) -> bool {
+        self.completions.remove(&Completed::Prompt(name.to_owned()));
         self.prompts.remove(name).is_some()
     }
 
@@ -139,6 +163,20 @@ impl Registry {
             let request = request.clone().with_parameters(parameters);
             Some((Arc::clone(&entry.component), request))
         })
+    }
+
+    /// Tells whether there is a resource or a template written as `uri`.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        self.resources.contains_key(uri) || self.templates.contains_key(&Breadth::of(uri))
+    }
+
+    /// Finds what suggests values for an argument.
+    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<&Arc<dyn Complete>> {
+        self.completions.get(of)?.get(argument)
+    }
+
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.completions.is_empty()
     }
 
     pub(crate) fn list_tools(&self) -> Vec<types::Tool> {
@@ -167,6 +205,12 @@ impl Registry {
             .values()
             .map(|entry| entry.wire.clone())
             .collect()
+    }
+
+    fn complete(&mut self, component: Completed, completions: Completions) {
+        if !completions.is_empty() {
+            self.completions.insert(component, completions);
+        }
     }
 }
 
@@ -218,6 +262,26 @@ fn check_name(kind: &'static str, name: &str) -> Result<()> {
         name: name.to_owned(),
         reason: reason.to_owned(),
     })
+}
+
+/// Checks that all that is completed is an argument.
+fn check_completions(
+    kind: &'static str,
+    name: &str,
+    completions: &Completions,
+    is_argument: impl Fn(&str) -> bool,
+) -> Result<()> {
+    match completions
+        .arguments()
+        .find(|argument| !is_argument(argument))
+    {
+        None => Ok(()),
+        Some(argument) => Err(Error::InvalidComponent {
+            kind,
+            name: name.to_owned(),
+            reason: format!("it completes `{argument}`, which is none of its arguments"),
+        }),
+    }
 }
 
 /// Checks that everything a component takes is provided.
