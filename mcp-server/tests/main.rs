@@ -9,6 +9,7 @@ mod components;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;
+mod lists;
 mod server;
 mod state;
 mod stop;

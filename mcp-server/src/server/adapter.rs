@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::completing;
 use super::core::Core;
-use super::refusals::{quoted, unknown_method, unknown_resource};
+use super::pages::{self, Page};
+use super::refusals::{quoted, refuse, unknown_method, unknown_resource};
+use super::registry::Registry;
 use super::subscriptions::{self, Subscriptions};
 use crate::ask::{self, Asker, Chain, Known, Replay, Way};
 use crate::auth::{Caller, Principal};
@@ -26,7 +28,7 @@ use crate::error::{Asks, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities,
     CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
     GetPromptRequestParams, GetPromptResponse, Implementation, InputRequiredResult, InputResponses,
     JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
@@ -35,34 +37,6 @@ use crate::types::{
     SubscribeRequestParams, SubscriptionFilter, Tool as WireTool, UnsubscribeRequestParams,
 };
 use crate::{Context, LogLevel, ServerHandle};
-
-/// The methods that rmcp hands over as unknown when their parameters are malformed.
-const KNOWN_METHODS: [&str; 15] = [
-    "completion/complete",
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "server/discover",
-    "subscriptions/listen",
-    "tools/call",
-    "tools/list",
-];
-
-/// The methods that protocol 2026-07-28 has dropped.
-const DROPPED_METHODS: [&str; 5] = [
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "resources/subscribe",
-    "resources/unsubscribe",
-];
 
 /// One connection's view of the server, as rmcp wants it. A clone is for a connection of its own.
 #[derive(Debug)]
@@ -175,6 +149,25 @@ impl Adapter {
         Ok(Round { chain, replay })
     }
 
+    /// Returns the page of a list that the client asks for.
+    fn page<T>(
+        &self,
+        page: Option<PaginatedRequestParams>,
+        list: impl Fn(&Registry, Option<&str>, usize) -> Page<T>,
+    ) -> Result<Page<T>, ErrorData> {
+        let after = pages::after(page)?;
+        let size = self.core.details.lists.page_size;
+        Ok(list(&self.core.registry.current(), after.as_deref(), size))
+    }
+
+    /// Returns how long, and for whom, a list may be kept. Older clients are not told.
+    fn hints(&self, request: &RequestContext<RoleServer>) -> (Option<u64>, Option<CacheScope>) {
+        let lists = &self.core.details.lists;
+        is_stateless(request)
+            .then(|| (lists.ttl_ms(), lists.scope))
+            .unzip()
+    }
+
     fn level(&self) -> LogLevel {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,12 +238,16 @@ impl ServerHandler for Adapter {
     async fn list_tools(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListToolsResult::with_all_items(
-            self.core.registry.list_tools(),
-        ))
+        let page = self.page(page, Registry::list_tools)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListToolsResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListToolsResult::with_all_items(page.items)
+        })
     }
 
     fn get_tool(&self, name: &str) -> Option<WireTool> {
@@ -302,23 +299,31 @@ impl ServerHandler for Adapter {
     async fn list_resources(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListResourcesResult::with_all_items(
-            self.core.registry.list_resources(),
-        ))
+        let page = self.page(page, Registry::list_resources)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListResourcesResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListResourcesResult::with_all_items(page.items)
+        })
     }
 
     async fn list_resource_templates(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListResourceTemplatesResult::with_all_items(
-            self.core.registry.list_templates(),
-        ))
+        let page = self.page(page, Registry::list_templates)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListResourceTemplatesResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListResourceTemplatesResult::with_all_items(page.items)
+        })
     }
 
     async fn read_resource(
@@ -359,12 +364,16 @@ impl ServerHandler for Adapter {
     async fn list_prompts(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListPromptsResult::with_all_items(
-            self.core.registry.list_prompts(),
-        ))
+        let page = self.page(page, Registry::list_prompts)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListPromptsResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListPromptsResult::with_all_items(page.items)
+        })
     }
 
     async fn get_prompt(
@@ -494,30 +503,13 @@ impl ServerHandler for Adapter {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let method = request.method.as_str();
-        let dropped = is_stateless(&context) && DROPPED_METHODS.contains(&method);
-        if KNOWN_METHODS.contains(&method) && !dropped {
-            let message = format!("the parameters of {method} are missing or malformed");
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        Err(unknown_method(method))
+        Err(refuse(&request.method, is_stateless(&context)))
     }
 }
 
 fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
     let version = request.protocol_version();
     version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
-}
-
-/// Refuses a cursor: every list is one page, so this server has handed out none.
-fn refuse_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
-    match page.and_then(|page| page.cursor) {
-        None => Ok(()),
-        Some(_) => Err(ErrorData::invalid_params(
-            "the cursor is not one of this server's",
-            None,
-        )),
-    }
 }
 
 /// Runs a component until it answers, has questions for its client, or the client cancels the call.

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::changes::{Change, Changes, Watcher};
 use super::registry::{Completed, Provided, RegisteredPrompt, RegisteredTool, Registry};
-use crate::{Complete, Resource, ResourceRequest, Result, types};
+use crate::{Complete, Resource, ResourceRequest, Result};
 
 /// The registry of a running server: each request looks at it as it is at that moment, and a change
 /// replaces it.
@@ -56,6 +56,11 @@ impl Components {
         self.changes.watch()
     }
 
+    /// Returns the registry as it is now.
+    pub(crate) fn current(&self) -> Arc<Registry> {
+        self.current.load_full()
+    }
+
     pub(crate) fn tool(&self, name: &str) -> Option<Arc<RegisteredTool>> {
         self.current.load().tool(name).cloned()
     }
@@ -81,21 +86,5 @@ impl Components {
 
     pub(crate) fn has_completions(&self) -> bool {
         self.current.load().has_completions()
-    }
-
-    pub(crate) fn list_tools(&self) -> Vec<types::Tool> {
-        self.current.load().list_tools()
-    }
-
-    pub(crate) fn list_resources(&self) -> Vec<types::Resource> {
-        self.current.load().list_resources()
-    }
-
-    pub(crate) fn list_templates(&self) -> Vec<types::ResourceTemplate> {
-        self.current.load().list_templates()
-    }
-
-    pub(crate) fn list_prompts(&self) -> Vec<types::Prompt> {
-        self.current.load().list_prompts()
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::pages::{Key, Page};
 use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
@@ -179,32 +180,24 @@ impl Registry {
         !self.completions.is_empty()
     }
 
-    pub(crate) fn list_tools(&self) -> Vec<types::Tool> {
-        self.tools
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
+    pub(crate) fn list_tools(&self, after: Option<&str>, size: usize) -> Page<types::Tool> {
+        Page::of(&self.tools, after, size, |entry| entry.wire.clone())
     }
 
-    pub(crate) fn list_resources(&self) -> Vec<types::Resource> {
-        self.resources
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
+    pub(crate) fn list_resources(&self, after: Option<&str>, size: usize) -> Page<types::Resource> {
+        Page::of(&self.resources, after, size, |entry| entry.wire.clone())
     }
 
-    pub(crate) fn list_templates(&self) -> Vec<types::ResourceTemplate> {
-        self.templates
-            .values()
-            .map(|found| found.1.wire.clone())
-            .collect()
+    pub(crate) fn list_templates(
+        &self,
+        after: Option<&str>,
+        size: usize,
+    ) -> Page<types::ResourceTemplate> {
+        Page::of(&self.templates, after, size, |entry| entry.1.wire.clone())
     }
 
-    pub(crate) fn list_prompts(&self) -> Vec<types::Prompt> {
-        self.prompts
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
+    pub(crate) fn list_prompts(&self, after: Option<&str>, size: usize) -> Page<types::Prompt> {
+        Page::of(&self.prompts, after, size, |entry| entry.wire.clone())
     }
 
     fn complete(&mut self, component: Completed, completions: Completions) {
@@ -219,7 +212,7 @@ impl Registry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Breadth(usize, Reverse<usize>, String);
 
-impl Breadth {
+impl Key for Breadth {
     fn of(template: &str) -> Self {
         let folders = template.matches("*}").count();
         let mut inside = false;
@@ -228,6 +221,10 @@ impl Breadth {
             !inside && *c != '}'
         });
         Self(folders, Reverse(text.count()), template.to_owned())
+    }
+
+    fn name(&self) -> &str {
+        &self.2
     }
 }
 
