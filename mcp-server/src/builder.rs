@@ -12,8 +12,9 @@ use kv_memory::MemoryStore;
 
 use crate::cli::TransportKind;
 use crate::context::States;
-use crate::server::{Components, Core, Lifespan, Registry};
+use crate::server::{Components, Core, Lifespan, Lists, Registry};
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
+use crate::types::CacheScope;
 use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool};
 
 /// How long requests in flight may take when the server stops.
@@ -47,6 +48,7 @@ pub(crate) struct Details {
     pub(crate) title: Option<String>,
     pub(crate) instructions: Option<String>,
     pub(crate) website_url: Option<String>,
+    pub(crate) lists: Lists,
 }
 
 /// How a server is run.
@@ -73,6 +75,7 @@ impl ServerBuilder {
                 title: None,
                 instructions: None,
                 website_url: None,
+                lists: Lists::new(),
             },
             store: None,
             tools: Vec::new(),
@@ -197,6 +200,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets how many tools, resources, templates or prompts are listed at once. Default: all.
+    #[must_use]
+    pub fn list_page_size(mut self, size: usize) -> Self {
+        self.details.lists.page_size = size;
+        self
+    }
+
+    /// Tells clients of protocol 2026-07-28 and later for how long they may keep a list, and whether
+    /// users may share it. Default: not at all, [`CacheScope::Private`].
+    #[must_use]
+    pub fn list_cache(mut self, ttl: Duration, scope: CacheScope) -> Self {
+        self.details.lists.ttl = ttl;
+        self.details.lists.scope = scope;
+        self
+    }
+
     /// Sets how clients connect when the command line does not say. Default: stdio.
     #[must_use]
     pub fn default_transport(mut self, transport: TransportKind) -> Self {
@@ -299,12 +318,14 @@ impl ServerBuilder {
     /// with a broken definition, [`Error::MissingState`] for one that takes a state that nothing
     /// provides, [`Error::InvalidOption`] for an option that makes no sense.
     pub fn build(self) -> Result<Server> {
-        if self.settings.max_sessions == 0 {
-            let reason = "it must be at least 1".to_owned();
-            return Err(Error::InvalidOption {
-                option: "max_sessions",
-                reason,
-            });
+        for (option, value) in [
+            ("max_sessions", self.settings.max_sessions),
+            ("list_page_size", self.details.lists.page_size),
+        ] {
+            if value == 0 {
+                let reason = "it must be at least 1".to_owned();
+                return Err(Error::InvalidOption { option, reason });
+            }
         }
         self.settings.edge()?;
         self.settings.check_routes()?;

@@ -4,10 +4,12 @@
 
 mod ask;
 mod changes;
+mod completion;
 mod components;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;
+mod lists;
 mod server;
 mod state;
 mod stop;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mcp_server::types::{ContentBlock, PromptMessage, ResourceContents, Role};
-use mcp_server::{Context, PromptError, prompt};
+use mcp_server::{BoxError, CompletionRequest, Context, PromptError, prompt};
 
 use crate::asking::Background;
 use crate::content::PIXEL;
@@ -18,11 +18,20 @@ pub(crate) async fn simple() -> &'static str {
 #[prompt(name = "test_prompt_with_arguments")]
 pub(crate) async fn with_arguments(
     /// The first
+    #[complete("apple", "apricot", "banana")]
     arg1: String,
     /// The second
+    #[complete(second)]
     arg2: String,
 ) -> String {
     format!("Prompt with arguments: arg1='{arg1}', arg2='{arg2}'")
+}
+
+/// Suggests second arguments that go with the first.
+async fn second(_cx: Context, request: CompletionRequest) -> Result<Vec<String>, BoxError> {
+    let first = request.others.get("arg1").map_or("fruit", String::as_str);
+    let values = ["pie", "juice"].map(|dish| format!("{first} {dish}"));
+    Ok(values.into_iter().filter(|it| request.fits(it)).collect())
 }
 
 /// Shows a resource.

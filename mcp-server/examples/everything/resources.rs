@@ -34,7 +34,7 @@ pub(crate) struct Data {
 
 /// The data of any id.
 #[resource("test://template/{id}/data", mime_type = "application/json")]
-pub(crate) async fn template(id: String) -> Data {
+pub(crate) async fn template(#[complete("123", "456")] id: String) -> Data {
     let data = format!("Data for ID: {id}");
     Data {
         id,

@@ -14,10 +14,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::completing;
 use super::core::Core;
+use super::pages::{self, Page};
+use super::refusals::{quoted, refuse, unknown_method, unknown_resource};
+use super::registry::Registry;
 use super::subscriptions::{self, Subscriptions};
 use super::tasks::task_options;
 use crate::ask::{self, Asker, Chain, Known, Replay, Step, Way};
@@ -27,50 +30,16 @@ use crate::error::{Asks, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
-    ContentBlock, CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams,
-    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InputRequiredResult,
-    InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID,
-    Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    ClientCapabilities, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
+    CustomResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+    TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use crate::{Context, LogLevel, ServerHandle, ToolError, ToolResult};
-
-/// The methods that rmcp hands over as unknown when their parameters are malformed.
-const KNOWN_METHODS: [&str; 18] = [
-    "completion/complete",
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "server/discover",
-    "subscriptions/listen",
-    "tasks/cancel",
-    "tasks/get",
-    "tasks/update",
-    "tools/call",
-    "tools/list",
-];
-
-/// How many characters of a client's name for something are repeated to it.
-const MAX_QUOTED: usize = 200;
-
-/// The methods that protocol 2026-07-28 has dropped.
-const DROPPED_METHODS: [&str; 5] = [
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "resources/subscribe",
-    "resources/unsubscribe",
-];
 
 /// One connection's view of the server, as rmcp wants it. A clone is for a connection of its own.
 #[derive(Debug)]
@@ -221,6 +190,25 @@ impl Adapter {
         Ok(Round { chain, replay })
     }
 
+    /// Returns the page of a list that the client asks for.
+    fn page<T>(
+        &self,
+        page: Option<PaginatedRequestParams>,
+        list: impl Fn(&Registry, Option<&str>, usize) -> Page<T>,
+    ) -> Result<Page<T>, ErrorData> {
+        let after = pages::after(page)?;
+        let size = self.core.details.lists.page_size;
+        Ok(list(&self.core.registry.current(), after.as_deref(), size))
+    }
+
+    /// Returns how long, and for whom, a list may be kept. Older clients are not told.
+    fn hints(&self, request: &RequestContext<RoleServer>) -> (Option<u64>, Option<CacheScope>) {
+        let lists = &self.core.details.lists;
+        is_stateless(request)
+            .then(|| (lists.ttl_ms(), lists.scope))
+            .unzip()
+    }
+
     fn level(&self) -> LogLevel {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -317,6 +305,9 @@ impl ServerHandler for Adapter {
             let extensions = capabilities.extensions.get_or_insert_default();
             extensions.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
         }
+        if self.core.registry.has_completions() {
+            capabilities.completions = Some(JsonObject::new());
+        }
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
         info.instructions.clone_from(&details.instructions);
         info
@@ -325,12 +316,16 @@ impl ServerHandler for Adapter {
     async fn list_tools(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListToolsResult::with_all_items(
-            self.core.registry.list_tools(),
-        ))
+        let page = self.page(page, Registry::list_tools)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListToolsResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListToolsResult::with_all_items(page.items)
+        })
     }
 
     fn get_tool(&self, name: &str) -> Option<WireTool> {
@@ -377,23 +372,31 @@ impl ServerHandler for Adapter {
     async fn list_resources(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListResourcesResult::with_all_items(
-            self.core.registry.list_resources(),
-        ))
+        let page = self.page(page, Registry::list_resources)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListResourcesResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListResourcesResult::with_all_items(page.items)
+        })
     }
 
     async fn list_resource_templates(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListResourceTemplatesResult::with_all_items(
-            self.core.registry.list_templates(),
-        ))
+        let page = self.page(page, Registry::list_templates)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListResourceTemplatesResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListResourceTemplatesResult::with_all_items(page.items)
+        })
     }
 
     async fn read_resource(
@@ -435,12 +438,16 @@ impl ServerHandler for Adapter {
     async fn list_prompts(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListPromptsResult::with_all_items(
-            self.core.registry.list_prompts(),
-        ))
+        let page = self.page(page, Registry::list_prompts)?;
+        let (ttl_ms, cache_scope) = self.hints(&request);
+        Ok(ListPromptsResult {
+            next_cursor: page.next,
+            ttl_ms,
+            cache_scope,
+            ..ListPromptsResult::with_all_items(page.items)
+        })
     }
 
     async fn get_prompt(
@@ -480,6 +487,34 @@ impl ServerHandler for Adapter {
                     ),
                 ))
             }
+        }
+    }
+
+    async fn complete(
+        &self,
+        params: CompleteRequestParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        if !self.core.registry.has_completions() {
+            return Err(unknown_method("completion/complete"));
+        }
+        let Some(source) = completing::find(&self.core.registry, &params)? else {
+            return Ok(CompleteResult::default());
+        };
+        let _call = self.core.count_call();
+        let asked = Asked {
+            method: "completion/complete",
+            name: &params.argument.name,
+            arguments: None,
+            responses: None,
+            state: None,
+            may_be_task: false,
+        };
+        let Begun { cx, .. } = self.begin(&request, asked).await?;
+        tokio::select! {
+            biased;
+            () = request.ct.cancelled() => Err(cancelled()),
+            answer = completing::complete(&*source, cx.detached(), params) => answer,
         }
     }
 
@@ -569,28 +604,13 @@ impl ServerHandler for Adapter {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let method = request.method.as_str();
-        let dropped = is_stateless(&context) && DROPPED_METHODS.contains(&method);
-        if KNOWN_METHODS.contains(&method) && !dropped {
-            let message = format!("the parameters of {method} are missing or malformed");
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        Err(unknown_method(method))
+        Err(refuse(&request.method, is_stateless(&context)))
     }
 }
 
 pub(super) fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
     let version = request.protocol_version();
     version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
-}
-
-fn unknown_resource(uri: &str) -> ErrorData {
-    let message = format!("Unknown resource: {}", quoted(uri));
-    ErrorData::resource_not_found(message, Some(json!({ "uri": uri })))
-}
-
-fn unknown_method(method: &str) -> ErrorData {
-    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, quoted(method), None)
 }
 
 /// Returns what clients get of a tool that has ended.
@@ -606,17 +626,6 @@ pub(super) fn tool_result(
     refuse_unable(is_stateless, error.missing_capabilities())?;
     let text = report(error.message(), error.source(), "calling tool", name);
     Ok(CallToolResult::error(vec![ContentBlock::text(text)]))
-}
-
-/// Refuses a cursor: every list is one page, so this server has handed out none.
-fn refuse_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
-    match page.and_then(|page| page.cursor) {
-        None => Ok(()),
-        Some(_) => Err(ErrorData::invalid_params(
-            "the cursor is not one of this server's",
-            None,
-        )),
-    }
 }
 
 /// Runs a component until it answers, has questions for its client, or the client cancels the call.
@@ -644,11 +653,13 @@ async fn guarded<T, E: From<Panicked> + Asks>(
     };
     tokio::select! {
         biased;
-        () = request.ct.cancelled() => {
-            Err(ErrorData::internal_error("the request was cancelled", None))
-        }
+        () = request.ct.cancelled() => Err(cancelled()),
         ran = ran => ran,
     }
+}
+
+fn cancelled() -> ErrorData {
+    ErrorData::internal_error("the request was cancelled", None)
 }
 
 /// The error of a call whose state cannot be kept or read, which is the server's fault.
@@ -700,13 +711,4 @@ fn rejection(invalid_arguments: bool, message: String) -> ErrorData {
     } else {
         ErrorData::internal_error(message, None)
     }
-}
-
-/// Quotes a name that a client sent: cut to a length fit for a message, control characters escaped.
-pub(super) fn quoted(name: &str) -> String {
-    let mut short: String = name.chars().take(MAX_QUOTED).collect();
-    if short.len() < name.len() {
-        short.push('…');
-    }
-    format!("'{}'", short.escape_debug())
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::changes::{Change, Changes, Watcher};
-use super::registry::{Provided, RegisteredPrompt, RegisteredTool, Registry};
-use crate::{Resource, ResourceRequest, Result, types};
+use super::registry::{Completed, Provided, RegisteredPrompt, RegisteredTool, Registry};
+use crate::{Complete, Resource, ResourceRequest, Result};
 
 /// The registry of a running server: each request looks at it as it is at that moment, and a change
 /// replaces it.
@@ -56,6 +56,11 @@ impl Components {
         self.changes.watch()
     }
 
+    /// Returns the registry as it is now.
+    pub(crate) fn current(&self) -> Arc<Registry> {
+        self.current.load_full()
+    }
+
     pub(crate) fn tool(&self, name: &str) -> Option<Arc<RegisteredTool>> {
         self.current.load().tool(name).cloned()
     }
@@ -73,19 +78,17 @@ impl Components {
         self.current.load().resource(uri)
     }
 
-    pub(crate) fn list_tools(&self) -> Vec<types::Tool> {
-        self.current.load().list_tools()
+    /// Tells whether there is a resource or a template written as `uri`.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        self.current.load().has_resource(uri)
     }
 
-    pub(crate) fn list_resources(&self) -> Vec<types::Resource> {
-        self.current.load().list_resources()
+    /// Finds what suggests values for an argument.
+    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<Arc<dyn Complete>> {
+        self.current.load().completion(of, argument).cloned()
     }
 
-    pub(crate) fn list_templates(&self) -> Vec<types::ResourceTemplate> {
-        self.current.load().list_templates()
-    }
-
-    pub(crate) fn list_prompts(&self) -> Vec<types::Prompt> {
-        self.current.load().list_prompts()
+    pub(crate) fn has_completions(&self) -> bool {
+        self.current.load().has_completions()
     }
 }

@@ -2,10 +2,13 @@
 
 mod adapter;
 mod changes;
+mod completing;
 mod components;
 mod core;
 mod handle;
 mod lifespan;
+mod pages;
+mod refusals;
 mod registry;
 mod subscriptions;
 mod tasks;
@@ -25,6 +28,7 @@ pub(crate) use self::components::Components;
 pub(crate) use self::core::Core;
 pub use self::handle::ServerHandle;
 pub(crate) use self::lifespan::Lifespan;
+pub(crate) use self::pages::Lists;
 pub(crate) use self::registry::Registry;
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};

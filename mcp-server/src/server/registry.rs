@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::pages::{Key, Page};
+use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
-use crate::{Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
+use crate::{Complete, Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
 /// A component with what clients read of it.
 pub(crate) struct Registered<C: ?Sized, W> {
@@ -36,6 +38,14 @@ pub(crate) struct Registry {
     resources: BTreeMap<String, Arc<RegisteredResource>>,
     templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
     prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
+    completions: BTreeMap<Completed, Completions>,
+}
+
+/// A component whose arguments are completed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Completed {
+    Prompt(String),
+    Template(String),
 }
 
 /// Tells which state types components may take.
@@ -73,13 +83,15 @@ impl Registry {
     ) -> Result<()> {
         let definition = component.definition();
         check_states(&definition.name, definition.required_states(), provided)?;
+        let completions = definition.completions().clone();
         if !definition.is_template() {
+            check_completions("resource", &definition.uri, &completions, |_| false)?;
             let wire = definition.to_wire_resource();
             let entry = Registered { component, wire };
             return add("resource", &mut self.resources, definition.uri, entry);
         }
         let wire = definition.to_wire_template();
-        let uri = definition.uri;
+        let uri = definition.uri.clone();
         let breadth = Breadth::of(&uri);
         if self.templates.contains_key(&breadth) {
             return Err(Error::Duplicate {
@@ -92,8 +104,11 @@ impl Registry {
             name: uri,
             reason,
         })?;
+        let is_parameter = |name: &str| template.has_parameter(name);
+        check_completions("resource", &definition.uri, &completions, is_parameter)?;
         let entry = (template, Registered { component, wire });
         self.templates.insert(breadth, Arc::new(entry));
+        self.complete(Completed::Template(definition.uri), completions);
         Ok(())
     }
 
@@ -110,9 +125,16 @@ impl Registry {
         let definition = component.definition();
         check_name("prompt", &definition.name)?;
         check_states(&definition.name, definition.required_states(), provided)?;
+        let completions = definition.completions().clone();
+        check_completions("prompt", &definition.name, &completions, |name| {
+            let mut arguments = definition.arguments.iter();
+            arguments.any(|argument| argument.name == name)
+        })?;
         let wire = definition.to_wire();
         let entry = Registered { component, wire };
-        add("prompt", &mut self.prompts, definition.name, entry)
+        add("prompt", &mut self.prompts, definition.name.clone(), entry)?;
+        self.complete(Completed::Prompt(definition.name), completions);
+        Ok(())
     }
 
     /// Removes a tool, and tells whether there was one.
@@ -122,11 +144,14 @@ impl Registry {
 
     /// Removes a resource, or a template, and tells whether there was one.
     pub(crate) fn remove_resource(&mut self, uri: &str) -> bool {
+        self.completions
+            .remove(&Completed::Template(uri.to_owned()));
         self.resources.remove(uri).is_some() || self.templates.remove(&Breadth::of(uri)).is_some()
     }
 
     /// Removes a prompt, and tells whether there was one.
     pub(crate) fn remove_prompt(&mut self, name: &str) -> bool {
+        self.completions.remove(&Completed::Prompt(name.to_owned()));
         self.prompts.remove(name).is_some()
     }
 
@@ -157,32 +182,44 @@ impl Registry {
         self.tools.values().any(|entry| entry.task.is_some())
     }
 
-    pub(crate) fn list_tools(&self) -> Vec<types::Tool> {
-        self.tools
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
+    /// Tells whether there is a resource or a template written as `uri`.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        self.resources.contains_key(uri) || self.templates.contains_key(&Breadth::of(uri))
     }
 
-    pub(crate) fn list_resources(&self) -> Vec<types::Resource> {
-        self.resources
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
+    /// Finds what suggests values for an argument.
+    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<&Arc<dyn Complete>> {
+        self.completions.get(of)?.get(argument)
     }
 
-    pub(crate) fn list_templates(&self) -> Vec<types::ResourceTemplate> {
-        self.templates
-            .values()
-            .map(|found| found.1.wire.clone())
-            .collect()
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.completions.is_empty()
     }
 
-    pub(crate) fn list_prompts(&self) -> Vec<types::Prompt> {
-        self.prompts
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
+    pub(crate) fn list_tools(&self, after: Option<&str>, size: usize) -> Page<types::Tool> {
+        Page::of(&self.tools, after, size, |entry| entry.wire.clone())
+    }
+
+    pub(crate) fn list_resources(&self, after: Option<&str>, size: usize) -> Page<types::Resource> {
+        Page::of(&self.resources, after, size, |entry| entry.wire.clone())
+    }
+
+    pub(crate) fn list_templates(
+        &self,
+        after: Option<&str>,
+        size: usize,
+    ) -> Page<types::ResourceTemplate> {
+        Page::of(&self.templates, after, size, |entry| entry.1.wire.clone())
+    }
+
+    pub(crate) fn list_prompts(&self, after: Option<&str>, size: usize) -> Page<types::Prompt> {
+        Page::of(&self.prompts, after, size, |entry| entry.wire.clone())
+    }
+
+    fn complete(&mut self, component: Completed, completions: Completions) {
+        if !completions.is_empty() {
+            self.completions.insert(component, completions);
+        }
     }
 }
 
@@ -191,7 +228,7 @@ impl Registry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Breadth(usize, Reverse<usize>, String);
 
-impl Breadth {
+impl Key for Breadth {
     fn of(template: &str) -> Self {
         let folders = template.matches("*}").count();
         let mut inside = false;
@@ -200,6 +237,10 @@ impl Breadth {
             !inside && *c != '}'
         });
         Self(folders, Reverse(text.count()), template.to_owned())
+    }
+
+    fn name(&self) -> &str {
+        &self.2
     }
 }
 
@@ -234,6 +275,26 @@ fn check_name(kind: &'static str, name: &str) -> Result<()> {
         name: name.to_owned(),
         reason: reason.to_owned(),
     })
+}
+
+/// Checks that all that is completed is an argument.
+fn check_completions(
+    kind: &'static str,
+    name: &str,
+    completions: &Completions,
+    is_argument: impl Fn(&str) -> bool,
+) -> Result<()> {
+    match completions
+        .arguments()
+        .find(|argument| !is_argument(argument))
+    {
+        None => Ok(()),
+        Some(argument) => Err(Error::InvalidComponent {
+            kind,
+            name: name.to_owned(),
+            reason: format!("it completes `{argument}`, which is none of its arguments"),
+        }),
+    }
 }
 
 /// Checks that everything a component takes is provided.

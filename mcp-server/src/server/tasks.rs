@@ -9,7 +9,8 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use tokio_util::sync::CancellationToken;
 
-use super::adapter::{Adapter, Begun, Panicked, Ran, Round, is_stateless, quoted, tool_result};
+use super::adapter::{Adapter, Begun, Panicked, Ran, Round, is_stateless, tool_result};
+use super::refusals::quoted;
 use super::registry::RegisteredTool;
 use crate::ask::{self, InputRequired, Replay, Way};
 use crate::error::Asks as _;

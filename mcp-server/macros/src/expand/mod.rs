@@ -102,6 +102,15 @@ fn setters(function: &Function, options: &Options) -> Result<TokenStream> {
     Ok(quote!(#title #description #tags #(#injected)*))
 }
 
+/// Writes the setters of what suggests values for parameters.
+fn completions(function: &Function) -> TokenStream {
+    let setters = function.arguments().filter_map(|parameter| {
+        let (name, source) = (&parameter.name, parameter.completion.as_ref()?);
+        Some(quote!(.with_completion(#name, #source)))
+    });
+    quote!(#(#setters)*)
+}
+
 fn setter(method: &str, value: Option<&LitStr>) -> Option<TokenStream> {
     let method = format_ident!("{method}");
     value.map(|value| quote!(.#method(#value)))
