@@ -35,6 +35,7 @@ pub struct ServerBuilder {
     states: States,
     lifespan: Lifespan,
     shared_anonymous_state: bool,
+    strict_arguments: bool,
     keys: Option<ServerKeys>,
     settings: Settings,
 }
@@ -81,6 +82,7 @@ impl ServerBuilder {
             states: States::default(),
             lifespan: Lifespan::none(),
             shared_anonymous_state: false,
+            strict_arguments: false,
             keys: None,
             settings: Settings {
                 default_transport: TransportKind::Stdio,
@@ -282,6 +284,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets tools take no value for one of another type. Default: `false`, so that where a tool's
+    /// schema asks for the second, `"10"` is 10, `"true"` and `1` are true, and the JSON text of an
+    /// object or array is that.
+    #[must_use]
+    pub fn strict_arguments(mut self, strict: bool) -> Self {
+        self.strict_arguments = strict;
+        self
+    }
+
     /// Sets the secrets that seal what clients hold for the server. Default: those of the
     /// environment variable `MCP_KEYS`, in the form of [`ServerKeys::from_base64`], or else one that
     /// the server makes and keeps in its store.
@@ -309,7 +320,13 @@ impl ServerBuilder {
         self.settings.edge()?;
         self.settings.check_routes()?;
         let provided = |id| self.states.contains(id) || self.lifespan.provides(id);
-        let registry = Registry::new(self.tools, self.resources, self.prompts, provided)?;
+        let registry = Registry::new(
+            self.tools,
+            self.resources,
+            self.prompts,
+            self.strict_arguments,
+            provided,
+        )?;
         let keys = match self.keys {
             Some(keys) => Some(keys),
             None => ServerKeys::from_env()?,

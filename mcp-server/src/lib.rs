@@ -43,7 +43,10 @@ pub use mcp_server_macros::tool;
 pub use prompts::{Prompt, PromptDefinition, PromptResult};
 pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
 pub use server::Server;
-pub use tools::{Tool, ToolDefinition, ToolResult};
+pub use tools::{
+    Audio, File, Image, IntoContent, IntoToolResult, Tool, ToolDefinition, ToolExt, ToolResult,
+    Transformed, tool_fn,
+};
 pub use transport::Transport;
 
 #[doc(hidden)]

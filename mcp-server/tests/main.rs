@@ -9,4 +9,5 @@ pub mod hygiene;
 mod server;
 mod state;
 mod stop;
+mod tools;
 mod ui;

@@ -1,10 +1,11 @@
 //! [`Options`]: what stands in the parentheses of an attribute.
 
 use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaList, Path, Result, Token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaList, Path, Result, Token, Type};
 
 use crate::kind::Kind;
 
@@ -20,6 +21,13 @@ pub(crate) struct Options {
     pub(crate) mime_type: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) annotations: Vec<(Ident, bool)>,
+    /// An icon's address, or an icon.
+    pub(crate) icons: Vec<Expr>,
+    pub(crate) meta: Vec<(LitStr, Expr)>,
+    pub(crate) output_schema: Option<Type>,
+    pub(crate) timeout: Option<Expr>,
+    pub(crate) enabled: Option<bool>,
+    pub(crate) inline: Option<Path>,
 }
 
 impl Options {
@@ -50,6 +58,18 @@ impl Options {
         match option {
             "tags" => self.tags = tags(meta)?,
             "annotations" => self.annotations = annotations(meta)?,
+            "icons" => self.icons = icons(meta)?,
+            "meta" => self.meta = pairs(meta)?,
+            "output_schema" => {
+                let list = list(
+                    meta,
+                    "write output_schema(Type), with the type it is that of",
+                )?;
+                self.output_schema = Some(list.parse_args()?);
+            }
+            "timeout" => self.timeout = Some(timeout(meta)?),
+            "enabled" => self.enabled = Some(enabled(meta)?),
+            "inline" => self.inline = Some(meta.require_path_only()?.clone()),
             "name" => self.name = Some(text(option, meta)?),
             "title" => self.title = Some(text(option, meta)?),
             "description" => self.description = Some(text(option, meta)?),
@@ -155,6 +175,56 @@ fn annotations(meta: &Meta) -> Result<Vec<(Ident, bool)>> {
         annotations.push((Ident::new(&name, meta.path().span()), value));
     }
     Ok(annotations)
+}
+
+fn icons(meta: &Meta) -> Result<Vec<Expr>> {
+    const USAGE: &str = "write icons(\"https://..\"), with addresses or with values of type Icon";
+    let icons =
+        list(meta, USAGE)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+    Ok(icons.into_iter().collect())
+}
+
+/// Reads `meta("key" = value, key = value)`.
+fn pairs(meta: &Meta) -> Result<Vec<(LitStr, Expr)>> {
+    const USAGE: &str = "write meta(key = value, \"example.com/key\" = value)";
+    let pair = |input: ParseStream<'_>| {
+        let key = if input.peek(LitStr) {
+            input.parse()?
+        } else {
+            let key: Ident = input.call(Ident::parse_any)?;
+            LitStr::new(&key.to_string(), key.span())
+        };
+        input.parse::<Token![=]>()?;
+        Ok((key, input.parse()?))
+    };
+    let pairs = list(meta, USAGE)?
+        .parse_args_with(|input: ParseStream<'_>| input.parse_terminated(pair, Token![,]))?;
+    let mut seen = Vec::new();
+    for (key, _) in &pairs {
+        if seen.contains(&key.value()) {
+            return Err(Error::new(key.span(), "this key is given twice"));
+        }
+        seen.push(key.value());
+    }
+    Ok(pairs.into_iter().collect())
+}
+
+fn timeout(meta: &Meta) -> Result<Expr> {
+    match meta {
+        Meta::NameValue(pair) if !matches!(pair.value, Expr::Lit(_)) => Ok(pair.value.clone()),
+        _ => {
+            let usage = "write timeout = Duration::from_secs(30), or another Duration";
+            Err(Error::new(meta.span(), usage))
+        }
+    }
+}
+
+fn enabled(meta: &Meta) -> Result<bool> {
+    let value = match meta {
+        Meta::NameValue(pair) => boolean(&pair.value),
+        Meta::Path(_) | Meta::List(_) => None,
+    };
+    value.ok_or_else(|| Error::new(meta.span(), "write enabled = true or enabled = false"))
 }
 
 fn boolean(expression: &Expr) -> Option<bool> {

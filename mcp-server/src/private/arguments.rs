@@ -3,16 +3,15 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::missing::Missing;
 use super::text::from_text;
+use crate::tools::{kind_of, shortened};
 use crate::types::{JsonObject, PromptArgument};
 
-/// How many characters of what a client sent an error message repeats.
-const QUOTED_CHARACTERS: usize = 100;
-
-/// Returns the JSON Schema of the arguments that are the fields of `T`.
+/// Returns the JSON Schema of the arguments that are the fields of `T`; no others may stand among
+/// them unless `T` says so.
 #[must_use]
 pub fn input_schema<T: JsonSchema>() -> JsonObject {
     let mut schema = SchemaSettings::draft2020_12()
@@ -23,8 +22,14 @@ pub fn input_schema<T: JsonSchema>() -> JsonObject {
     for noise in ["$schema", "title", "description"] {
         schema.remove(noise);
     }
+    schema.entry("type").or_insert_with(|| json!("object"));
     schema.entry("properties").or_insert_with(|| json!({}));
-    schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    // Where there are several forms, each has properties of its own.
+    let forms = ["oneOf", "anyOf", "allOf", "$ref"];
+    if !forms.iter().any(|keyword| schema.contains_key(*keyword)) {
+        let others = schema.entry("additionalProperties");
+        others.or_insert(Value::Bool(false));
+    }
     schema
 }
 
@@ -68,7 +73,7 @@ impl Arguments {
 
     /// Takes the argument `name`; `None` when something is wrong with it.
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
-        self.take_with(name, |value| serde_json::from_value(value))
+        self.take_with(name, read)
     }
 
     /// Takes the argument `name` of a prompt, whose value is text.
@@ -114,7 +119,7 @@ impl Arguments {
             None => (T::deserialize(Missing).ok(), Problem::Missing(name)),
             Some(value) => match read(value) {
                 Ok(value) => return Some(value),
-                Err(error) => (None, Problem::Invalid(name, error.to_string())),
+                Err(error) => (None, Problem::Invalid(name, masked(&error))),
             },
         };
         if value.is_none() {
@@ -130,7 +135,7 @@ impl Arguments {
         } else {
             "arguments"
         };
-        let names = shortened(names.join(", "));
+        let names = shortened(&names.join(", "));
         if self.known.is_empty() {
             return format!("unknown {noun} {names}; there are none");
         }
@@ -145,41 +150,66 @@ impl Problem {
                 Some(kind) => format!("missing argument `{name}` ({kind})"),
                 None => format!("missing argument `{name}`"),
             },
-            Self::Invalid(name, error) => {
-                let short = shortened(error.clone());
-                // What was expected stands at the end of serde's message.
-                match kind_of(schema, name).filter(|_| short != *error) {
-                    Some(kind) => format!("argument `{name}`: {short} (expected {kind})"),
-                    None => format!("argument `{name}`: {short}"),
-                }
-            }
+            Self::Invalid(name, error) => format!("argument `{name}`: {error}"),
         }
     }
 }
 
-/// Returns `text`, cut to [`QUOTED_CHARACTERS`].
-fn shortened(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(QUOTED_CHARACTERS) {
-        text.truncate(end);
-        text.push('…');
+/// Returns what serde says of a value, without the value.
+pub(crate) fn masked(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let names_value = ["invalid type: ", "invalid value: ", "unknown variant "]
+        .iter()
+        .any(|start| text.starts_with(start));
+    match text.rfind("expected ").filter(|_| names_value) {
+        Some(start) => shortened(&text[start..]),
+        None => shortened(&text),
     }
-    text
 }
 
-/// Returns what kind of JSON the argument `name` is, where its schema says so.
-fn kind_of(schema: &JsonObject, name: &str) -> Option<String> {
-    let mut argument = schema.get("properties")?.get(name)?;
-    if let Some(definition) = argument.get("$ref").and_then(Value::as_str) {
-        let name = definition.strip_prefix("#/$defs/")?;
-        argument = schema.get("$defs")?.get(name)?;
+/// Reads `value` as a `T`. Like JSON Schema, and unlike serde, it takes 10.0 for the integer 10.
+///
+/// # Errors
+///
+/// When `value` is no `T`.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+    if !has_whole_float(&value) {
+        return serde_json::from_value(value);
     }
-    match argument.get("type")? {
-        Value::String(kind) => Some(kind.clone()),
-        Value::Array(kinds) => {
-            let kinds: Option<Vec<_>> = kinds.iter().map(Value::as_str).collect();
-            Some(kinds?.join(" or "))
-        }
-        _ => None,
+    T::deserialize(&value)
+        .or_else(|error| serde_json::from_value(with_integers(value)).map_err(|_| error))
+}
+
+/// Returns the integer that `number` is, written as a fraction.
+fn integer_of(number: &Number) -> Option<Number> {
+    /// Beyond it not all integers are floats.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+    let float = number.as_f64().filter(|_| number.is_f64())?;
+    if float.fract() != 0.0 || float.abs() > MAX_EXACT {
+        return None;
+    }
+    Number::from_i128(float as i128)
+}
+
+fn has_whole_float(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => integer_of(number).is_some(),
+        Value::Array(items) => items.iter().any(has_whole_float),
+        Value::Object(members) => members.values().any(has_whole_float),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+fn with_integers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => Value::Number(integer_of(&number).unwrap_or(number)),
+        Value::Array(items) => items.into_iter().map(with_integers).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, with_integers(value)))
+            .collect(),
+        other => other,
     }
 }
 
@@ -218,7 +248,7 @@ mod tests {
         assert_eq!(
             arguments.complaint(&input_schema::<Two>()),
             "missing argument `a` (integer)\n\
-             argument `b`: invalid type: integer `1`, expected a string\n\
+             argument `b`: expected a string\n\
              unknown argument `c`; known: a, b"
         );
     }
@@ -229,8 +259,11 @@ mod tests {
         let mut arguments = arguments(json!({"a": secret, secret.as_str(): 1}));
         assert_eq!(arguments.take::<i64>("a"), None);
         let complaint = arguments.complaint(&input_schema::<Two>());
-        assert!(complaint.chars().count() < 330, "{complaint}");
-        assert!(complaint.contains("(expected integer)"), "{complaint}");
+        assert!(complaint.chars().count() < 200, "{complaint}");
+        assert!(
+            complaint.starts_with("argument `a`: expected i64\n"),
+            "{complaint}"
+        );
     }
 
     #[test]

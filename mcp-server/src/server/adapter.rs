@@ -19,7 +19,7 @@ use super::core::Core;
 use crate::ask::{self, Asker, Chain, Known, Replay, Way};
 use crate::auth::{Caller, Principal};
 use crate::context::{Call, Listener};
-use crate::error::chain;
+use crate::error::{Panicked, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
@@ -50,6 +50,9 @@ const KNOWN_METHODS: [&str; 15] = [
     "tools/call",
     "tools/list",
 ];
+
+/// The error code of a tool that took too long.
+const TIMED_OUT: ErrorCode = ErrorCode(-32000);
 
 /// How many characters of a client's name for something are repeated to it.
 const MAX_QUOTED: usize = 200;
@@ -253,6 +256,13 @@ impl ServerHandler for Adapter {
             Ok(result) => result.into_wire(),
             Err(error) => {
                 refuse_unable(&request, error.missing_capabilities())?;
+                if let Some(message) = error.timeout() {
+                    tracing::warn!("{message}");
+                    return Err(ErrorData::new(TIMED_OUT, message.to_owned(), None));
+                }
+                if error.is_invalid_arguments() {
+                    tracing::warn!("invalid arguments for tool {}", quoted(&params.name));
+                }
                 let text = report(
                     error.message(),
                     error.source(),
@@ -465,11 +475,6 @@ fn refuse_unable(
         _ => Ok(()),
     }
 }
-
-/// A component panicked. The panic hook has printed where and why.
-#[derive(Debug, thiserror::Error)]
-#[error("it panicked")]
-struct Panicked;
 
 /// Returns what the client reads of a failed component: the message meant for it, or that it
 /// failed. In the latter case the reason is logged.

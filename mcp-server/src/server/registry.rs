@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
+use crate::tools::Checked;
 use crate::{Error, Prompt, Resource, ResourceRequest, Result, Tool, types};
 
 /// A component with what clients read of it.
@@ -28,7 +29,8 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Collects the components. `provided` tells which state types they may take.
+    /// Collects the components. With `strict_arguments` tools take no value for one of another type;
+    /// `provided` tells which state types components may take.
     ///
     /// # Errors
     ///
@@ -38,6 +40,7 @@ impl Registry {
         tools: Vec<Arc<dyn Tool>>,
         resources: Vec<Arc<dyn Resource>>,
         prompts: Vec<Arc<dyn Prompt>>,
+        strict_arguments: bool,
         provided: impl Fn(TypeId) -> bool,
     ) -> Result<Self> {
         let mut registry = Self {
@@ -50,6 +53,15 @@ impl Registry {
             let definition = component.definition();
             check_name("tool", &definition.name)?;
             check_states(&definition.name, definition.required_states(), &provided)?;
+            let component = Checked::new(component, &definition, strict_arguments);
+            let component = Arc::new(component.map_err(|reason| Error::InvalidComponent {
+                kind: "tool",
+                name: definition.name.clone(),
+                reason,
+            })?);
+            if !definition.enabled {
+                continue;
+            }
             let wire = definition.to_wire();
             add(
                 "tool",

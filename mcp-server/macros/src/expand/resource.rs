@@ -35,7 +35,7 @@ pub(crate) fn resource(
     });
     let take_injected = take_injected(function);
     let error = quote_spanned!(at(&function.output)=> ::mcp_server::ResourceError);
-    let call = call(function, &error);
+    let call = call(function, &error, false);
     let value = value_type(function);
     let declared = match &options.mime_type {
         Some(mime_type) => quote!(::core::option::Option::Some(#mime_type)),
