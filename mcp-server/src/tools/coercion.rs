@@ -86,8 +86,8 @@ mod tests {
 
     use super::*;
 
-    fn as_type(value: Value, kind: JsonType) -> Option<Value> {
-        coerced(&value, kind.into())
+    fn as_type(value: &Value, kind: JsonType) -> Option<Value> {
+        coerced(value, kind.into())
     }
 
     #[test]
@@ -105,9 +105,9 @@ mod tests {
             (" [1]", JsonType::Array, json!([1])),
             (r#"{"a": "b"}"#, JsonType::Object, json!({"a": "b"})),
         ] {
-            assert_eq!(as_type(text.into(), kind), Some(value), "{text}");
+            assert_eq!(as_type(&text.into(), kind), Some(value), "{text}");
         }
-        assert_eq!(as_type(json!(1), JsonType::Boolean), Some(json!(true)));
+        assert_eq!(as_type(&json!(1), JsonType::Boolean), Some(json!(true)));
     }
 
     #[test]
@@ -122,11 +122,11 @@ mod tests {
             ("[1", JsonType::Array),
             ("null", JsonType::Null),
         ] {
-            assert_eq!(as_type(text.into(), kind), None, "{text}");
+            assert_eq!(as_type(&text.into(), kind), None, "{text}");
         }
-        assert_eq!(as_type(json!(2), JsonType::Boolean), None);
-        assert_eq!(as_type(json!(1), JsonType::String), None);
-        assert_eq!(as_type(json!([1]), JsonType::Integer), None);
+        assert_eq!(as_type(&json!(2), JsonType::Boolean), None);
+        assert_eq!(as_type(&json!(1), JsonType::String), None);
+        assert_eq!(as_type(&json!([1]), JsonType::Integer), None);
     }
 
     #[test]

@@ -107,10 +107,10 @@ fn meant<'e>(error: &'e ValidationError<'_>) -> Option<&'e [ValidationError<'sta
 fn reason(error: &ValidationError<'_>) -> String {
     let value = error.instance();
     match error.kind() {
-        ValidationErrorKind::Type { kind } => expected(names(kind), value),
+        ValidationErrorKind::Type { kind } => expected(&names(kind), value),
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             match simple(error, context) {
-                Some(forms) => expected(forms, value),
+                Some(forms) => expected(&forms, value),
                 None => "it has none of the forms that it may have".to_owned(),
             }
         }
@@ -119,8 +119,8 @@ fn reason(error: &ValidationError<'_>) -> String {
         }
         ValidationErrorKind::Enum { options } => {
             let options = options.as_array().map_or(&[][..], Vec::as_slice);
-            let options = options.iter().map(ToString::to_string).collect();
-            format!("expected {}", alternatives(options))
+            let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+            format!("expected {}", alternatives(&options))
         }
         ValidationErrorKind::PropertyNames { error } => {
             format!("the name of a member: {}", reason(error))
@@ -154,7 +154,7 @@ fn simple(
     Some(forms)
 }
 
-fn expected(forms: Vec<String>, value: &Value) -> String {
+fn expected(forms: &[String], value: &Value) -> String {
     let found = match value {
         Value::Number(number) if number.is_f64() => JsonType::Number,
         Value::Number(_) => JsonType::Integer,
@@ -178,7 +178,7 @@ fn names(kind: &TypeKind) -> Vec<String> {
 }
 
 /// Lists what may stand in one place.
-fn alternatives(forms: Vec<String>) -> String {
+fn alternatives(forms: &[String]) -> String {
     shortened(&forms.join(" or "))
 }
 

@@ -56,6 +56,7 @@ pub trait Tool: Send + Sync + 'static {
 /// Lets a pointer to a tool be one.
 macro_rules! pointers {
     ($($pointer:ident)+) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: Tool + ?Sized> Tool for $pointer<T> {
             fn definition(&self) -> ToolDefinition {
                 (**self).definition()

@@ -203,6 +203,7 @@ fn require(schema: &mut JsonObject, name: &str) {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Tool> Tool for Transformed<T> {
     fn definition(&self) -> ToolDefinition {
         self.change.define(self.tool.definition())
