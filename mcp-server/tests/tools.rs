@@ -515,6 +515,14 @@ fn a_change_to_what_is_not_there_is_refused_when_the_server_is_built() {
         reason(serving(search.rename_argument("query", "index"))),
         "two arguments are called `index`"
     );
+    assert_eq!(
+        reason(serving(search.hide_argument("limit", 51))),
+        "argument `limit`: it is greater than the maximum of 50"
+    );
+    assert_eq!(
+        reason(serving(search.default_argument("index", 1))),
+        "argument `index`: expected string, got integer"
+    );
     let hidden_twice = search.hide_argument("limit", 1).hide_argument("limit", 2);
     assert_eq!(
         reason(serving(hidden_twice)),

@@ -10,6 +10,12 @@ use super::text::from_text;
 use crate::tools::{kind_of, shortened};
 use crate::types::{JsonObject, PromptArgument};
 
+/// How many texts of a client a message is searched for.
+const MAX_HIDDEN: usize = 20;
+
+/// How long a text is that a message does not repeat. Shorter ones are parts of words.
+const MIN_HIDDEN_BYTES: usize = 4;
+
 /// Returns the JSON Schema of the arguments that are the fields of `T`; no others may stand among
 /// them unless `T` says so.
 #[must_use]
@@ -79,8 +85,8 @@ impl Arguments {
     /// Takes the argument `name` of a prompt, whose value is text.
     pub fn take_text<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         self.take_with(name, |value| match value {
-            Value::String(text) => from_text(&text),
-            value => serde_json::from_value(value),
+            Value::String(text) => from_text(text),
+            value => T::deserialize(value),
         })
     }
 
@@ -113,13 +119,13 @@ impl Arguments {
     fn take_with<T: DeserializeOwned>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(Value) -> Result<T, serde_json::Error>,
+        read: impl FnOnce(&Value) -> Result<T, serde_json::Error>,
     ) -> Option<T> {
         let (value, problem) = match self.given.remove(name) {
             None => (T::deserialize(Missing).ok(), Problem::Missing(name)),
-            Some(value) => match read(value) {
+            Some(value) => match read(&value) {
                 Ok(value) => return Some(value),
-                Err(error) => (None, Problem::Invalid(name, masked(&error))),
+                Err(error) => (None, Problem::Invalid(name, masked(&error, &value))),
             },
         };
         if value.is_none() {
@@ -155,15 +161,34 @@ impl Problem {
     }
 }
 
-/// Returns what serde says of a value, without the value.
-pub(crate) fn masked(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let names_value = ["invalid type: ", "invalid value: ", "unknown variant "]
+/// Returns what serde says of `value`, without the value: neither what serde itself repeats of it
+/// nor its texts, as far as they are long enough to be a secret.
+pub(crate) fn masked(error: &serde_json::Error, value: &Value) -> String {
+    let mut text = error.to_string();
+    let repeats = ["invalid type: ", "invalid value: ", "unknown variant "]
         .iter()
         .any(|start| text.starts_with(start));
-    match text.rfind("expected ").filter(|_| names_value) {
-        Some(start) => shortened(&text[start..]),
-        None => shortened(&text),
+    if let Some(start) = text.rfind("expected ").filter(|_| repeats) {
+        return shortened(&text[start..]);
+    }
+    let mut secrets = Vec::new();
+    texts(value, &mut secrets);
+    for secret in secrets {
+        text = text.replace(secret, "…");
+    }
+    shortened(&text)
+}
+
+/// Collects the first [`MAX_HIDDEN`] texts in `value` of at least [`MIN_HIDDEN_BYTES`].
+fn texts<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    if found.len() == MAX_HIDDEN {
+        return;
+    }
+    match value {
+        Value::String(text) if text.len() >= MIN_HIDDEN_BYTES => found.push(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(members) => members.values().for_each(|member| texts(member, found)),
+        _ => {}
     }
 }
 
@@ -172,12 +197,13 @@ pub(crate) fn masked(error: &serde_json::Error) -> String {
 /// # Errors
 ///
 /// When `value` is no `T`.
-pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
-    if !has_whole_float(&value) {
-        return serde_json::from_value(value);
-    }
-    T::deserialize(&value)
-        .or_else(|error| serde_json::from_value(with_integers(value)).map_err(|_| error))
+pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
+    T::deserialize(value).or_else(|error| {
+        if !has_whole_float(value) {
+            return Err(error);
+        }
+        serde_json::from_value(with_integers(value.clone())).map_err(|_| error)
+    })
 }
 
 /// Returns the integer that `number` is, written as a fraction.
@@ -264,6 +290,44 @@ mod tests {
             complaint.starts_with("argument `a`: expected i64\n"),
             "{complaint}"
         );
+    }
+
+    #[test]
+    fn a_type_of_ones_own_does_not_repeat_a_text() {
+        let error = serde::de::Error::custom("\"hunter2\" is no key, nor is hunter2!");
+        let value = json!({"deep": ["x", "hunter2"]});
+        assert_eq!(masked(&error, &value), "\"…\" is no key, nor is …!");
+        assert_eq!(masked(&error, &json!(["no"])), error.to_string());
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_as_a_fraction() {
+        assert_eq!(read::<i64>(&json!(10.0)).unwrap(), 10);
+        assert_eq!(read::<Vec<u8>>(&json!([1.0, 2])).unwrap(), [1, 2]);
+        assert_eq!(
+            read::<(f64, Value)>(&json!([1.0, 2.0])).unwrap(),
+            (1.0, json!(2.0))
+        );
+        assert!(read::<i64>(&json!(10.5)).is_err());
+        assert!(read::<u64>(&json!(-1.0)).is_err());
+        assert!(read::<i64>(&json!(1e300)).is_err());
+    }
+
+    #[test]
+    fn the_forms_of_a_type_keep_their_own_properties() {
+        #[derive(JsonSchema)]
+        #[serde(tag = "kind")]
+        #[expect(dead_code, reason = "only the schema is of interest")]
+        enum Either {
+            A { a: i64 },
+            B { b: i64 },
+        }
+
+        let schema = input_schema::<Either>();
+        assert_eq!(schema["type"], "object");
+        assert!(!schema.contains_key("additionalProperties"));
+        let any = input_schema::<JsonObject>();
+        assert_eq!(any["additionalProperties"], true);
     }
 
     #[test]

@@ -132,10 +132,11 @@ where
         cx: Context,
         arguments: JsonObject,
     ) -> BoxFuture<'_, Result<ToolResult, ToolError>> {
-        let arguments = match read(Value::Object(arguments)) {
+        let given = Value::Object(arguments);
+        let arguments = match read(&given) {
             Ok(arguments) => arguments,
             Err(error) => {
-                let message = format!("the arguments: {}", masked(&error));
+                let message = format!("the arguments: {}", masked(&error, &given));
                 return ready(Err(ToolError::invalid_arguments(message))).boxed();
             }
         };

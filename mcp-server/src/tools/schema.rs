@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::paths::LocationSegment;
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::coercion::{coerced, wanted};
@@ -66,6 +67,24 @@ impl Schema {
         }
         let errors = self.validator.iter_errors(&arguments);
         Err(problems::complaint(errors, &self.schema))
+    }
+
+    /// Checks `value` as the argument `name`, whatever the others are.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub(super) fn check_one(&self, name: &str, value: &Value) -> Result<(), String> {
+        let arguments = Value::Object([(name.to_owned(), value.clone())].into_iter().collect());
+        let inside = |error: &ValidationError<'_>| {
+            let place = error.instance_path().segments().next();
+            matches!(place, Some(LocationSegment::Property(first)) if first == name)
+        };
+        let errors = self.validator.iter_errors(&arguments).filter(inside);
+        match problems::complaint(errors, &self.schema) {
+            none if none.is_empty() => Ok(()),
+            complaint => Err(complaint),
+        }
     }
 
     /// Takes values for those of other types; tells whether it did.

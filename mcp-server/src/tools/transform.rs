@@ -5,6 +5,7 @@ use std::fmt;
 use futures_util::future::{FutureExt as _, ready};
 use serde_json::Value;
 
+use super::schema::Schema;
 use crate::types::JsonObject;
 use crate::{BoxFuture, Context, Tool, ToolDefinition, ToolError, ToolResult};
 
@@ -124,11 +125,13 @@ impl Change {
                     }
                 }
             }
-            Self::Hide { name, .. } => {
+            Self::Hide { name, value } => {
+                check_value(&mut definition, name, value);
                 optional(&mut definition.input_schema, name);
                 remove(&mut definition, name);
             }
             Self::Default { name, value } => {
+                check_value(&mut definition, name, value);
                 optional(&mut definition.input_schema, name);
                 let schema = properties(&mut definition.input_schema);
                 match schema.and_then(|properties| properties.get_mut(name)) {
@@ -178,6 +181,15 @@ fn remove(definition: &mut ToolDefinition, name: &str) -> Option<Value> {
         definition.refuse(no_argument(name));
     }
     schema
+}
+
+/// Refuses a `value` that does not fit the argument `name`.
+fn check_value(definition: &mut ToolDefinition, name: &str, value: &Value) {
+    let schema = Schema::compile(&definition.input_schema, true);
+    let problem = schema.and_then(|schema| schema.check_one(name, value));
+    if let Err(problem) = problem {
+        definition.refuse(problem);
+    }
 }
 
 fn no_argument(name: &str) -> String {

@@ -1,5 +1,7 @@
 //! What is refused, what is taken for something else, and what is said of it.
 
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
 use schemars::JsonSchema;
 use serde_json::json;
 
@@ -188,5 +190,41 @@ fn a_broken_schema_is_an_error() {
             reason.starts_with("the input schema is invalid: "),
             "{reason}"
         );
+    }
+}
+
+/// Arguments that look like those of an order, more or less.
+fn any_arguments() -> impl Strategy<Value = JsonObject> {
+    let names =
+        "count|name|speed|shape|address|numbers|express|weight|zip|floor|kind|radius|[a-z]*";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "circle|fast|[0-9]{1,5}|true|\\{\"zip\":1\\}|\\[\"[0-9]\"\\]|.*".prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 20, 5, move |value| {
+        let members = btree_map(names, value.clone(), 0..5);
+        let object = members.prop_map(|members| Value::Object(members.into_iter().collect()));
+        prop_oneof![vec(value, 0..5).prop_map(Value::from), object]
+    });
+    btree_map(names, value, 0..6).prop_map(|members| members.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn arguments_fit_or_are_complained_about_in_short(arguments in any_arguments()) {
+        let schema = schema::<Order>(false);
+        match schema.check(arguments) {
+            Ok(arguments) => {
+                let arguments = Value::Object(arguments);
+                prop_assert!(schema.validator.is_valid(&arguments), "{arguments}");
+            }
+            Err(complaint) => {
+                prop_assert!((1..=11).contains(&complaint.lines().count()), "{complaint}");
+                prop_assert!(complaint.chars().count() < 3000, "{complaint}");
+            }
+        }
     }
 }
