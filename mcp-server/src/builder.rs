@@ -36,6 +36,7 @@ pub struct ServerBuilder {
     states: States,
     lifespan: Lifespan,
     shared_anonymous_state: bool,
+    strict_arguments: bool,
     keys: Option<ServerKeys>,
     settings: Settings,
 }
@@ -84,6 +85,7 @@ impl ServerBuilder {
             states: States::default(),
             lifespan: Lifespan::none(),
             shared_anonymous_state: false,
+            strict_arguments: false,
             keys: None,
             settings: Settings {
                 default_transport: TransportKind::Stdio,
@@ -301,6 +303,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets tools take no value for one of another type. Default: `false`, so that where a tool's
+    /// schema asks for the second, `"10"` is 10, `"true"` and `1` are true, and the JSON text of an
+    /// object or array is that.
+    #[must_use]
+    pub fn strict_arguments(mut self, strict: bool) -> Self {
+        self.strict_arguments = strict;
+        self
+    }
+
     /// Sets the secrets that seal what clients hold for the server. Default: those of the
     /// environment variable `MCP_KEYS`, in the form of [`ServerKeys::from_base64`], or else one that
     /// the server makes and keeps in its store.
@@ -331,7 +342,7 @@ impl ServerBuilder {
         self.settings.check_routes()?;
         let (states, lifespan) = (self.states.clone(), self.lifespan.state());
         let provided = move |id| states.contains(id) || lifespan == id;
-        let mut registry = Registry::default();
+        let mut registry = Registry::new(self.strict_arguments);
         for tool in self.tools {
             registry.add_tool(tool, &provided)?;
         }

@@ -47,7 +47,10 @@ pub use prompts::{Prompt, PromptDefinition, PromptResult};
 pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
 pub use server::{Server, ServerHandle};
 pub use tasks::TaskOptions;
-pub use tools::{Tool, ToolDefinition, ToolResult};
+pub use tools::{
+    Audio, File, Image, IntoContent, IntoToolResult, Tool, ToolDefinition, ToolExt, ToolResult,
+    Transformed, tool_fn,
+};
 pub use transport::Transport;
 
 #[doc(hidden)]

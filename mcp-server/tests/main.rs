@@ -13,4 +13,5 @@ mod lists;
 mod server;
 mod state;
 mod stop;
+mod tools;
 mod ui;

@@ -97,9 +97,7 @@ impl Parameter {
                 (_, Kind::Prompt) => {
                     "a parameter has doc comments, serde and complete attributes only"
                 }
-                (_, Kind::Resource) => {
-                    "a parameter has doc comments and a complete attribute only"
-                }
+                (_, Kind::Resource) => "a parameter has doc comments and a complete attribute only",
             };
             return Err(Error::new(attribute.span(), message));
         }

@@ -26,20 +26,24 @@ use super::tasks::task_options;
 use crate::ask::{self, Asker, Chain, Known, Replay, Step, Way};
 use crate::auth::{Caller, Principal};
 use crate::context::{Call, Listener, States};
-use crate::error::{Asks, chain};
+use crate::error::{Asks, Panicked, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
     ClientCapabilities, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
-    CustomResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
-    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
+    CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
+    GetTaskResult, Implementation, InputRequiredResult, InputResponses, JsonObject,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
+    SubscriptionFilter, TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams,
+    UpdateTaskParams,
 };
 use crate::{Context, LogLevel, ServerHandle, ToolError, ToolResult};
+
+/// The error code of a tool that took too long.
+const TIMED_OUT: ErrorCode = ErrorCode(-32000);
 
 /// One connection's view of the server, as rmcp wants it. A clone is for a connection of its own.
 #[derive(Debug)]
@@ -624,6 +628,13 @@ pub(super) fn tool_result(
         Err(error) => error,
     };
     refuse_unable(is_stateless, error.missing_capabilities())?;
+    if let Some(message) = error.timeout() {
+        tracing::warn!("{message}");
+        return Err(ErrorData::new(TIMED_OUT, message.to_owned(), None));
+    }
+    if error.is_invalid_arguments() {
+        tracing::warn!("invalid arguments for tool {}", quoted(name));
+    }
     let text = report(error.message(), error.source(), "calling tool", name);
     Ok(CallToolResult::error(vec![ContentBlock::text(text)]))
 }
@@ -681,11 +692,6 @@ fn refuse_unable(
         _ => Ok(()),
     }
 }
-
-/// A component panicked. The panic hook has printed where and why.
-#[derive(Debug, thiserror::Error)]
-#[error("it panicked")]
-pub(super) struct Panicked;
 
 /// Returns what the client reads of a failed component: the message meant for it, or that it
 /// failed. In the latter case the reason is logged.

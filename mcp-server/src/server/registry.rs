@@ -10,6 +10,7 @@ use super::pages::{Key, Page};
 use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
+use crate::tools::Checked;
 use crate::{Complete, Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
 /// A component with what clients read of it.
@@ -39,6 +40,8 @@ pub(crate) struct Registry {
     templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
     prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
     completions: BTreeMap<Completed, Completions>,
+    /// Tools take no value for one of another type.
+    strict_arguments: bool,
 }
 
 /// A component whose arguments are completed.
@@ -52,6 +55,13 @@ pub(crate) enum Completed {
 pub(crate) type Provided = dyn Fn(TypeId) -> bool + Send + Sync;
 
 impl Registry {
+    pub(crate) fn new(strict_arguments: bool) -> Self {
+        Self {
+            strict_arguments,
+            ..Self::default()
+        }
+    }
+
     /// Adds a tool.
     ///
     /// # Errors
@@ -62,9 +72,18 @@ impl Registry {
         let definition = component.definition();
         check_name("tool", &definition.name)?;
         check_states(&definition.name, definition.required_states(), provided)?;
+        let component = Checked::new(component, &definition, self.strict_arguments);
+        let component = component.map_err(|reason| Error::InvalidComponent {
+            kind: "tool",
+            name: definition.name.clone(),
+            reason,
+        })?;
+        if !definition.enabled {
+            return Ok(());
+        }
         let wire = definition.to_wire();
         let entry = RegisteredTool {
-            component,
+            component: Arc::new(component),
             wire,
             task: definition.task,
         };

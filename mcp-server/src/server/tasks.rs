@@ -9,11 +9,11 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use tokio_util::sync::CancellationToken;
 
-use super::adapter::{Adapter, Begun, Panicked, Ran, Round, is_stateless, tool_result};
+use super::adapter::{Adapter, Begun, Ran, Round, is_stateless, tool_result};
 use super::refusals::quoted;
 use super::registry::RegisteredTool;
 use crate::ask::{self, InputRequired, Replay, Way};
-use crate::error::Asks as _;
+use crate::error::{Asks as _, Panicked};
 use crate::tasks::{Beginning, Record, TaskRun, unusable};
 use crate::types::{
     CallToolResponse, ClientCapabilities, CreateTaskResult, GetTaskResult, InputResponses,

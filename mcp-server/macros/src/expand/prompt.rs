@@ -33,7 +33,7 @@ pub(crate) fn prompt(function: &Function, options: &Options) -> Result<TokenStre
     let schema = quote!(::mcp_server::types::JsonObject::new());
     let take_arguments = take_arguments(function, "take_text", &error, &schema);
     let take_injected = take_injected(function);
-    let call = call(function, &error);
+    let call = call(function, &error, false);
     let result = quote_spanned! {at(&function.output)=>
         <::mcp_server::PromptResult as ::core::convert::From<_>>::from(__value)
     };

@@ -4,7 +4,9 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Error, LitStr, Result};
 
-use super::{at, call, completions, component, name, setter, setters, take_injected, value_type, variable};
+use super::{
+    at, call, completions, component, name, setter, setters, take_injected, value_type, variable,
+};
 use crate::function::{Errors, Function, last_segment};
 use crate::options::Options;
 use crate::syntax::Template;
@@ -36,7 +38,7 @@ pub(crate) fn resource(
     let take_injected = take_injected(function);
     let completions = completions(function);
     let error = quote_spanned!(at(&function.output)=> ::mcp_server::ResourceError);
-    let call = call(function, &error);
+    let call = call(function, &error, false);
     let value = value_type(function);
     let declared = match &options.mime_type {
         Some(mime_type) => quote!(::core::option::Option::Some(#mime_type)),
