@@ -13,5 +13,6 @@ mod lists;
 mod server;
 mod state;
 mod stop;
+mod tasks;
 mod tools;
 mod ui;
