@@ -153,7 +153,11 @@ async fn a_component_that_cannot_be_added_changes_nothing() {
     let error = handle.add_tool(greet).unwrap_err();
     assert!(matches!(error, Error::MissingState { .. }), "{error}");
     let client = server.test_client().await.unwrap();
-    assert_eq!(client.list_tools().await.unwrap().len(), 2);
+    assert_eq!(client.list_tools().await.unwrap(), handle.tools());
+    let templates = client.list_resource_templates().await.unwrap();
+    assert_eq!(templates, handle.resource_templates());
+    assert_eq!(handle.tools().len(), 2);
+    assert_eq!((handle.resources().len(), handle.prompts().len()), (1, 0));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::changes::Change;
 use super::components::Components;
 use super::registry::{Provided, Registry};
-use crate::{Prompt, Resource, Result, Tool};
+use crate::{Prompt, Resource, Result, Tool, types};
 
 /// A running server, as far as it can be changed: components come and go, and clients that want to
 /// hear of it are told. Cloning is cheap. Made by [`Server::handle`](crate::Server::handle) and
@@ -37,6 +37,7 @@ use crate::{Prompt, Resource, Result, Tool};
 /// let client = server.test_client().await?;
 /// client.call_tool("learn", serde_json::Value::Null).await?;
 /// assert_eq!(client.list_tools().await?.len(), 2);
+/// assert_eq!(server.handle().tools()[0].name, "answer");
 /// assert!(server.handle().remove_tool("answer"));
 /// # Ok(())
 /// # }
@@ -102,6 +103,31 @@ impl ServerHandle {
     /// Removes a prompt, and tells whether there was one.
     pub fn remove_prompt(&self, name: &str) -> bool {
         self.remove(Change::Prompts, |registry| registry.remove_prompt(name))
+    }
+
+    /// Returns the tools, as clients see them, in the order of their names.
+    #[must_use]
+    pub fn tools(&self) -> Vec<types::Tool> {
+        self.0.current().list_tools(None, usize::MAX).items
+    }
+
+    /// Returns the resources that are not templates, as clients see them, in the order of their
+    /// URIs.
+    #[must_use]
+    pub fn resources(&self) -> Vec<types::Resource> {
+        self.0.current().list_resources(None, usize::MAX).items
+    }
+
+    /// Returns the resource templates, as clients see them, in the order in which they are tried.
+    #[must_use]
+    pub fn resource_templates(&self) -> Vec<types::ResourceTemplate> {
+        self.0.current().list_templates(None, usize::MAX).items
+    }
+
+    /// Returns the prompts, as clients see them, in the order of their names.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<types::Prompt> {
+        self.0.current().list_prompts(None, usize::MAX).items
     }
 
     /// Tells the clients that have subscribed to `uri` that what is read there has changed.
