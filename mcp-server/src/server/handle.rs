@@ -1,5 +1,6 @@
 //! [`ServerHandle`]: what a running server is changed by.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -105,6 +106,73 @@ impl ServerHandle {
         self.remove(Change::Prompts, |registry| registry.remove_prompt(name))
     }
 
+    /// Hides a tool from clients, until it is enabled.
+    ///
+    /// It is so on all instances of the server that share the store, now and after a restart. This
+    /// one knows at once, the others within 2 seconds. The tool need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotStarted`](crate::Error::NotStarted) before the server has started,
+    /// [`Error::Store`](crate::Error::Store) when the store fails.
+    pub async fn disable_tool(&self, name: &str) -> Result<()> {
+        self.0.switch(|it| switch(&mut it.tools, name, true)).await
+    }
+
+    /// Shows a disabled tool to clients again; see [`disable_tool`](Self::disable_tool).
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn enable_tool(&self, name: &str) -> Result<()> {
+        self.0.switch(|it| switch(&mut it.tools, name, false)).await
+    }
+
+    /// Hides the resource or the template of this URI from clients; else as
+    /// [`disable_tool`](Self::disable_tool).
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn disable_resource(&self, uri: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.resources, uri, true))
+            .await
+    }
+
+    /// Shows a disabled resource or template to clients again.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn enable_resource(&self, uri: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.resources, uri, false))
+            .await
+    }
+
+    /// Hides a prompt from clients; else as [`disable_tool`](Self::disable_tool).
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn disable_prompt(&self, name: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.prompts, name, true))
+            .await
+    }
+
+    /// Shows a disabled prompt to clients again.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn enable_prompt(&self, name: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.prompts, name, false))
+            .await
+    }
+
     /// Returns the tools, as clients see them, in the order of their names.
     #[must_use]
     pub fn tools(&self) -> Vec<types::Tool> {
@@ -150,6 +218,14 @@ impl ServerHandle {
     fn remove(&self, change: Change, remove: impl FnOnce(&mut Registry) -> bool) -> bool {
         let removed = self.0.edit(change, |registry, _| Ok(remove(registry)));
         removed.is_ok_and(|removed| removed)
+    }
+}
+
+fn switch(names: &mut BTreeSet<String>, name: &str, disabled: bool) {
+    if disabled {
+        names.insert(name.to_owned());
+    } else {
+        names.remove(name);
     }
 }
 

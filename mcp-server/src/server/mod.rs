@@ -11,6 +11,7 @@ mod pages;
 mod refusals;
 mod registry;
 mod subscriptions;
+mod switches;
 
 use std::future::pending;
 use std::net::SocketAddr;
