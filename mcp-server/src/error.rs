@@ -80,6 +80,10 @@ pub enum Error {
         source: kv_core::Error,
     },
 
+    /// The server has not started, so that its store is not open.
+    #[error("the server has not started")]
+    NotStarted,
+
     /// The lifespan failed to start.
     #[error("the lifespan failed to start")]
     #[allow(missing_docs, reason = "the variant's line says it")]

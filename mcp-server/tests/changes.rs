@@ -1,8 +1,12 @@
 //! Components that come and go while a server runs, and what its clients hear of it.
 
+use std::time::Duration;
+
+use kv_disk::DiskStore;
 use mcp_server::{Context, Error, Server, ServerHandle, State, prompt, resource, tool};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use crate::http_client::{Served, answer};
 
@@ -153,7 +157,103 @@ async fn a_component_that_cannot_be_added_changes_nothing() {
     let error = handle.add_tool(greet).unwrap_err();
     assert!(matches!(error, Error::MissingState { .. }), "{error}");
     let client = server.test_client().await.unwrap();
+    assert_eq!(client.list_tools().await.unwrap(), handle.tools());
+    let templates = client.list_resource_templates().await.unwrap();
+    assert_eq!(templates, handle.resource_templates());
+    assert_eq!(handle.tools().len(), 2);
+    assert_eq!((handle.resources().len(), handle.prompts().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_disabled_is_hidden_until_it_is_enabled() {
+    let server = server();
+    let client = server.test_client().await.unwrap();
+    let handle = server.handle();
+    handle.add_prompt(ask).unwrap();
+    handle.disable_tool("tell").await.unwrap();
+    handle.disable_prompt("ask").await.unwrap();
+    handle.disable_resource("news://{day}").await.unwrap();
+    assert!(client.list_tools().await.unwrap().is_empty());
+    client.call_tool("tell", Value::Null).await.unwrap_err();
+    client.get_prompt("ask", Value::Null).await.unwrap_err();
+    client.read_resource("news://yesterday").await.unwrap_err();
+    client.read_resource("news://today").await.unwrap();
+
+    handle.enable_tool("tell").await.unwrap();
+    handle.enable_prompt("ask").await.unwrap();
+    handle.enable_resource("news://{day}").await.unwrap();
+    client.call_tool("tell", Value::Null).await.unwrap();
+    client.get_prompt("ask", Value::Null).await.unwrap();
+    client.read_resource("news://yesterday").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_disabled_stays_so_when_it_is_added() {
+    let server = server();
+    let handle = server.handle();
+    let error = handle.disable_tool("add").await.unwrap_err();
+    assert!(matches!(error, Error::NotStarted), "{error}");
+    let client = server.test_client().await.unwrap();
+    handle.disable_tool("add").await.unwrap();
+    handle.add_tool(add).unwrap();
+    assert_eq!(client.list_tools().await.unwrap().len(), 1);
+    let error = handle.add_tool(add).unwrap_err();
+    assert!(matches!(error, Error::Duplicate { .. }), "{error}");
+    handle.enable_tool("add").await.unwrap();
     assert_eq!(client.list_tools().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn clients_hear_of_what_is_disabled_and_enabled() {
+    let server = server();
+    let handle = server.handle();
+    server.test_client().await.unwrap();
+    let served = Served::new(server.into_router().unwrap()).await;
+    let wanted = json!({ "toolsListChanged": true, "promptsListChanged": true });
+    let (mut events, _) = Events::subscribe(&served, wanted).await;
+    handle.disable_tool("tell").await.unwrap();
+    let tools = "notifications/tools/list_changed";
+    assert_eq!(events.heard().await.0, tools);
+    handle.disable_tool("tell").await.unwrap();
+    handle.add_prompt(ask).unwrap();
+    let (method, _) = events.heard().await;
+    assert_eq!(method, "notifications/prompts/list_changed");
+    handle.enable_tool("tell").await.unwrap();
+    assert_eq!(events.heard().await.0, tools);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_instance_disables_the_others_hide_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::builder(folder.path().join("data"));
+    let store = store.shared().build().unwrap();
+    let instance = || {
+        let builder = Server::builder("Test").tool(tell).tool(add);
+        builder.storage(store.clone()).build().unwrap()
+    };
+    let (one, other) = (instance(), instance());
+    let _clients = (
+        one.test_client().await.unwrap(),
+        other.test_client().await.unwrap(),
+    );
+    let names = |server: &Server| -> Vec<_> {
+        let tools = server.handle().tools().into_iter();
+        tools.map(|tool| tool.name.into_owned()).collect()
+    };
+    one.handle().disable_tool("tell").await.unwrap();
+    assert_eq!(names(&one), ["add"]);
+    let hidden = async {
+        while names(&other).len() == 2 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), hidden).await.unwrap();
+    assert_eq!(names(&other), ["add"]);
+
+    let late = instance();
+    assert_eq!(names(&late), ["add", "tell"], "it has not started");
+    let _client = late.test_client().await.unwrap();
+    assert_eq!(names(&late), ["add"]);
 }
 
 #[tokio::test]

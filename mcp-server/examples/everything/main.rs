@@ -28,6 +28,7 @@ async fn main() -> mcp_server::Result<()> {
         .tool(reporting::with_logging)
         .tool(reporting::logging)
         .tool(reporting::with_progress)
+        .tool(reporting::reconnection)
         .tool(changes::trigger_tool_change)
         .tool(changes::trigger_prompt_change)
         .tool(changes::trigger_resource_update)

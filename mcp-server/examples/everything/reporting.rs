@@ -35,3 +35,10 @@ pub(crate) async fn with_progress(cx: Context) -> &'static str {
     }
     "It is done."
 }
+
+/// Takes so long that a client can lose its stream meanwhile, and take it up again.
+#[tool(name = "test_reconnection")]
+pub(crate) async fn reconnection() -> &'static str {
+    sleep(STEP).await;
+    "You are still there."
+}

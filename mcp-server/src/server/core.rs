@@ -99,6 +99,7 @@ impl Core {
         // Every server may have this record: reading it shows that the store opens and answers.
         let (collection, key) = keys::RECORD;
         self.store.get(collection, key).await?;
+        self.registry.open(&self.store).await?;
         let mut phase = self.phase.lock().await;
         let Phase::Waiting(lifespan) = mem::replace(&mut *phase, Phase::Over) else {
             return Err(over());

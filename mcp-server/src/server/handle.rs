@@ -1,12 +1,13 @@
 //! [`ServerHandle`]: what a running server is changed by.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::changes::Change;
 use super::components::Components;
 use super::registry::{Provided, Registry};
-use crate::{Prompt, Resource, Result, Tool};
+use crate::{Prompt, Resource, Result, Tool, types};
 
 /// A running server, as far as it can be changed: components come and go, and clients that want to
 /// hear of it are told. Cloning is cheap. Made by [`Server::handle`](crate::Server::handle) and
@@ -37,6 +38,7 @@ use crate::{Prompt, Resource, Result, Tool};
 /// let client = server.test_client().await?;
 /// client.call_tool("learn", serde_json::Value::Null).await?;
 /// assert_eq!(client.list_tools().await?.len(), 2);
+/// assert_eq!(server.handle().tools()[0].name, "answer");
 /// assert!(server.handle().remove_tool("answer"));
 /// # Ok(())
 /// # }
@@ -104,6 +106,98 @@ impl ServerHandle {
         self.remove(Change::Prompts, |registry| registry.remove_prompt(name))
     }
 
+    /// Hides a tool from clients, until it is enabled.
+    ///
+    /// It is so on all instances of the server that share the store, now and after a restart. This
+    /// one knows at once, the others within 2 seconds. The tool need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotStarted`](crate::Error::NotStarted) before the server has started,
+    /// [`Error::Store`](crate::Error::Store) when the store fails.
+    pub async fn disable_tool(&self, name: &str) -> Result<()> {
+        self.0.switch(|it| switch(&mut it.tools, name, true)).await
+    }
+
+    /// Shows a disabled tool to clients again; see [`disable_tool`](Self::disable_tool).
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn enable_tool(&self, name: &str) -> Result<()> {
+        self.0.switch(|it| switch(&mut it.tools, name, false)).await
+    }
+
+    /// Hides the resource or the template of this URI from clients; else as
+    /// [`disable_tool`](Self::disable_tool).
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn disable_resource(&self, uri: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.resources, uri, true))
+            .await
+    }
+
+    /// Shows a disabled resource or template to clients again.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn enable_resource(&self, uri: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.resources, uri, false))
+            .await
+    }
+
+    /// Hides a prompt from clients; else as [`disable_tool`](Self::disable_tool).
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn disable_prompt(&self, name: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.prompts, name, true))
+            .await
+    }
+
+    /// Shows a disabled prompt to clients again.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable_tool`](Self::disable_tool).
+    pub async fn enable_prompt(&self, name: &str) -> Result<()> {
+        self.0
+            .switch(|it| switch(&mut it.prompts, name, false))
+            .await
+    }
+
+    /// Returns the tools, as clients see them, in the order of their names.
+    #[must_use]
+    pub fn tools(&self) -> Vec<types::Tool> {
+        self.0.current().list_tools(None, usize::MAX).items
+    }
+
+    /// Returns the resources that are not templates, as clients see them, in the order of their
+    /// URIs.
+    #[must_use]
+    pub fn resources(&self) -> Vec<types::Resource> {
+        self.0.current().list_resources(None, usize::MAX).items
+    }
+
+    /// Returns the resource templates, as clients see them, in the order in which they are tried.
+    #[must_use]
+    pub fn resource_templates(&self) -> Vec<types::ResourceTemplate> {
+        self.0.current().list_templates(None, usize::MAX).items
+    }
+
+    /// Returns the prompts, as clients see them, in the order of their names.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<types::Prompt> {
+        self.0.current().list_prompts(None, usize::MAX).items
+    }
+
     /// Tells the clients that have subscribed to `uri` that what is read there has changed.
     pub fn resource_updated(&self, uri: &str) {
         self.0.tell(Change::Content(uri.into()));
@@ -124,6 +218,14 @@ impl ServerHandle {
     fn remove(&self, change: Change, remove: impl FnOnce(&mut Registry) -> bool) -> bool {
         let removed = self.0.edit(change, |registry, _| Ok(remove(registry)));
         removed.is_ok_and(|removed| removed)
+    }
+}
+
+fn switch(names: &mut BTreeSet<String>, name: &str, disabled: bool) {
+    if disabled {
+        names.insert(name.to_owned());
+    } else {
+        names.remove(name);
     }
 }
 

@@ -11,6 +11,7 @@ mod pages;
 mod refusals;
 mod registry;
 mod subscriptions;
+mod switches;
 mod tasks;
 
 use std::future::pending;

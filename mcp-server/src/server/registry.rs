@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::pages::{Key, Page};
+use super::switches::Disabled;
 use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
@@ -172,6 +173,21 @@ impl Registry {
     pub(crate) fn remove_prompt(&mut self, name: &str) -> bool {
         self.completions.remove(&Completed::Prompt(name.to_owned()));
         self.prompts.remove(name).is_some()
+    }
+
+    /// Returns the registry without the components that are disabled.
+    pub(crate) fn without(&self, disabled: &Disabled) -> Self {
+        let mut visible = self.clone();
+        for name in &disabled.tools {
+            visible.remove_tool(name);
+        }
+        for uri in &disabled.resources {
+            visible.remove_resource(uri);
+        }
+        for name in &disabled.prompts {
+            visible.remove_prompt(name);
+        }
+        visible
     }
 
     pub(crate) fn tool(&self, name: &str) -> Option<&Arc<RegisteredTool>> {

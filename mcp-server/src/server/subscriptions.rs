@@ -1,6 +1,7 @@
 //! [`Subscriptions`]: what the client of one connection hears of changes.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rmcp::service::{Peer, ServiceError, SubscriptionContext, SubscriptionSendError};
@@ -11,12 +12,12 @@ use super::changes::{Changed, Watcher};
 use crate::types::{ResourceUpdatedNotificationParam, SubscriptionFilter};
 
 /// How many resources one client may watch.
-pub(crate) const MAX_WATCHED: usize = 1_000;
+const MAX_WATCHED: usize = 1_000;
 
 /// What the client of one connection hears of changes: in a session, all changes of the lists and
 /// those of the resources that it has subscribed to; on a stateless connection, what each of its
 /// `subscriptions/listen` asks for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Subscriptions {
     uris: Arc<Mutex<BTreeSet<String>>>,
     /// Ends what the session is told, together with the connection.
@@ -73,6 +74,12 @@ impl Subscriptions {
     /// Returns what has watched since the acknowledgement of a subscription, or longer.
     pub(crate) fn prepared(&self) -> Option<Watcher> {
         lock(&self.watching).pop_front()
+    }
+}
+
+impl fmt::Debug for Subscriptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriptions").finish_non_exhaustive()
     }
 }
 
@@ -137,14 +144,14 @@ async fn tell_subscription(
     Ok(())
 }
 
-/// Returns what a subscription can hear of what it wants: all lists, and the first 1,000 resources
-/// of which `exists` is true.
+/// Returns what a subscription can hear of what it wants: all lists, and those of the first 1,000
+/// resources of which `exists` is true.
 pub(crate) fn accept(
     wanted: &SubscriptionFilter,
     exists: impl Fn(&str) -> bool,
 ) -> SubscriptionFilter {
     let uris = wanted.resource_subscriptions.iter().flatten();
-    let uris = uris.filter(|uri| exists(uri)).take(MAX_WATCHED).cloned();
+    let uris = uris.take(MAX_WATCHED).filter(|uri| exists(uri)).cloned();
     SubscriptionFilter::builder()
         .tools_list_changed()
         .resources_list_changed()
