@@ -6,6 +6,7 @@ mod components;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;
+mod made_tools;
 mod server;
 mod state;
 mod stop;
