@@ -10,6 +10,7 @@ mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;
 mod lists;
+mod made_tools;
 mod server;
 mod state;
 mod stop;

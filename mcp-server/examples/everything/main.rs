@@ -10,6 +10,7 @@ mod prompts;
 mod reporting;
 mod resources;
 mod schemas;
+mod tasks;
 
 use mcp_server::Server;
 use mcp_server::cli::TransportKind;
@@ -48,6 +49,13 @@ async fn main() -> mcp_server::Result<()> {
         .tool(asking::multi_round)
         .tool(asking::tampered_state)
         .tool(asking::capabilities)
+        .tool(tasks::greet)
+        .tool(tasks::slow_compute)
+        .tool(tasks::failing_job)
+        .tool(tasks::protocol_error_job)
+        .tool(tasks::confirm_delete)
+        .tool(tasks::multi_input)
+        .tool(tasks::ask_then_work)
         .resource(resources::static_text)
         .resource(resources::static_binary)
         .resource(resources::watched)

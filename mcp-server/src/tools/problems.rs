@@ -191,7 +191,10 @@ fn missing(name: &str, schema: &JsonObject) -> String {
 
 fn unknown(place: &str, names: &[String], schema: &JsonObject) -> String {
     let plural = if names.len() == 1 { "" } else { "s" };
-    let listed: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    let listed: Vec<_> = names
+        .iter()
+        .map(|name| format!("`{}`", name.escape_debug()))
+        .collect();
     let listed = shortened(&listed.join(", "));
     if !place.is_empty() {
         return format!("argument `{place}`: unknown member{plural} {listed}");
@@ -217,7 +220,7 @@ fn place(error: &ValidationError<'_>) -> String {
                 if !place.is_empty() {
                     place.push('.');
                 }
-                place.push_str(&name);
+                place.extend(name.escape_debug());
             }
             LocationSegment::Index(index) => place.push_str(&format!("[{index}]")),
         }

@@ -167,6 +167,12 @@ fn a_long_complaint_is_cut() {
     let names: JsonObject = (0..1000).map(|n| (format!("name{n}"), json!(1))).collect();
     let complaint = schema::<Order>(false).check(names).unwrap_err();
     assert!(complaint.chars().count() < 300, "{complaint}");
+    let complaint = schema::<Order>(false).check(object(json!({"count": 1, "a\nb": 1})));
+    assert!(
+        complaint
+            .unwrap_err()
+            .starts_with(r"unknown argument `a\nb`; known: ")
+    );
 }
 
 #[test]
