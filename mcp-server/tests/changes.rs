@@ -302,23 +302,27 @@ async fn a_session_hears_of_lists_and_of_the_resources_it_watches() {
     let (method, _) = events.heard().await;
     assert_eq!(method, "notifications/tools/list_changed");
 
-    let today = json!({ "uri": "news://today" });
-    let updated = "notifications/resources/updated";
-    let subscribed = served.ask_in(&session, "resources/subscribe", today.clone());
-    assert_eq!(subscribed.await["result"], json!({}));
-    handle.resource_updated("news://yesterday");
-    handle.resource_updated("news://today");
-    assert_eq!(
-        events.heard().await,
-        (updated.to_owned(), json!("news://today"))
-    );
-
-    let unsubscribed = served.ask_in(&session, "resources/unsubscribe", today);
-    assert_eq!(unsubscribed.await["result"], json!({}));
-    handle.resource_updated("news://today");
+    let (today, yesterday) = ("news://today", "news://yesterday");
+    for uri in [today, yesterday] {
+        let wanted = json!({ "uri": uri });
+        let answered = served.ask_in(&session, "resources/subscribe", wanted).await;
+        assert_eq!(answered["result"], json!({}));
+    }
+    let updated = |uri: &str| ("notifications/resources/updated".to_owned(), json!(uri));
+    handle.resource_updated("news://a-day");
+    handle.resource_updated(today);
+    assert_eq!(events.heard().await, updated(today));
     handle.add_prompt(ask).unwrap();
     let (method, _) = events.heard().await;
     assert_eq!(method, "notifications/prompts/list_changed");
+
+    let unsubscribed = json!({ "uri": today });
+    let answered = served.ask_in(&session, "resources/unsubscribe", unsubscribed);
+    assert_eq!(answered.await["result"], json!({}));
+    // Of two at once, the first by the alphabet is told first.
+    handle.resource_updated(today);
+    handle.resource_updated(yesterday);
+    assert_eq!(events.heard().await, updated(yesterday));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::completing;
 use super::core::Core;
-use super::pages::{self, Page};
+use super::pages::{self, Listed, Page};
 use super::refusals::{quoted, refuse, unknown_method, unknown_resource};
 use super::registry::Registry;
 use super::subscriptions::{self, Subscriptions};
@@ -30,15 +30,14 @@ use crate::error::{Asks, Panicked, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    ClientCapabilities, CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest,
-    CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
-    GetTaskResult, Implementation, InputRequiredResult, InputResponses, JsonObject,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-    SubscriptionFilter, TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams,
-    UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
+    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
+    InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+    TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use crate::{Context, LogLevel, ServerHandle, ToolError, ToolResult};
 
@@ -195,22 +194,19 @@ impl Adapter {
     }
 
     /// Returns the page of a list that the client asks for.
-    fn page<T>(
+    fn list<T, R: From<Listed<T>>>(
         &self,
         page: Option<PaginatedRequestParams>,
+        request: &RequestContext<RoleServer>,
         list: impl Fn(&Registry, Option<&str>, usize) -> Page<T>,
-    ) -> Result<Page<T>, ErrorData> {
+    ) -> Result<R, ErrorData> {
         let after = pages::after(page)?;
-        let size = self.core.details.lists.page_size;
-        Ok(list(&self.core.registry.current(), after.as_deref(), size))
-    }
-
-    /// Returns how long, and for whom, a list may be kept. Older clients are not told.
-    fn hints(&self, request: &RequestContext<RoleServer>) -> (Option<u64>, Option<CacheScope>) {
-        let lists = &self.core.details.lists;
-        is_stateless(request)
-            .then(|| (lists.ttl_ms(), lists.scope))
-            .unzip()
+        let lists = self.core.details.lists;
+        let registry = self.core.registry.current();
+        let page = list(&registry, after.as_deref(), lists.page_size);
+        // Older clients are not told how long they may keep it.
+        let hints = is_stateless(request).then_some(lists);
+        Ok(Listed { page, hints }.into())
     }
 
     fn level(&self) -> LogLevel {
@@ -322,14 +318,7 @@ impl ServerHandler for Adapter {
         page: Option<PaginatedRequestParams>,
         request: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let page = self.page(page, Registry::list_tools)?;
-        let (ttl_ms, cache_scope) = self.hints(&request);
-        Ok(ListToolsResult {
-            next_cursor: page.next,
-            ttl_ms,
-            cache_scope,
-            ..ListToolsResult::with_all_items(page.items)
-        })
+        self.list(page, &request, Registry::list_tools)
     }
 
     fn get_tool(&self, name: &str) -> Option<WireTool> {
@@ -378,14 +367,7 @@ impl ServerHandler for Adapter {
         page: Option<PaginatedRequestParams>,
         request: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let page = self.page(page, Registry::list_resources)?;
-        let (ttl_ms, cache_scope) = self.hints(&request);
-        Ok(ListResourcesResult {
-            next_cursor: page.next,
-            ttl_ms,
-            cache_scope,
-            ..ListResourcesResult::with_all_items(page.items)
-        })
+        self.list(page, &request, Registry::list_resources)
     }
 
     async fn list_resource_templates(
@@ -393,14 +375,7 @@ impl ServerHandler for Adapter {
         page: Option<PaginatedRequestParams>,
         request: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let page = self.page(page, Registry::list_templates)?;
-        let (ttl_ms, cache_scope) = self.hints(&request);
-        Ok(ListResourceTemplatesResult {
-            next_cursor: page.next,
-            ttl_ms,
-            cache_scope,
-            ..ListResourceTemplatesResult::with_all_items(page.items)
-        })
+        self.list(page, &request, Registry::list_templates)
     }
 
     async fn read_resource(
@@ -444,14 +419,7 @@ impl ServerHandler for Adapter {
         page: Option<PaginatedRequestParams>,
         request: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let page = self.page(page, Registry::list_prompts)?;
-        let (ttl_ms, cache_scope) = self.hints(&request);
-        Ok(ListPromptsResult {
-            next_cursor: page.next,
-            ttl_ms,
-            cache_scope,
-            ..ListPromptsResult::with_all_items(page.items)
-        })
+        self.list(page, &request, Registry::list_prompts)
     }
 
     async fn get_prompt(

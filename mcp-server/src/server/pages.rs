@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rmcp::ErrorData;
 
-use crate::types::{CacheScope, PaginatedRequestParams};
+use crate::types::{self, CacheScope, PaginatedRequestParams};
 
 /// What a cursor begins with, before it is encoded.
 const MARK: &str = "after ";
@@ -32,7 +32,7 @@ impl Lists {
         }
     }
 
-    pub(crate) fn ttl_ms(&self) -> u64 {
+    fn ttl_ms(self) -> u64 {
         u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
     }
 }
@@ -85,6 +85,35 @@ impl<T> Page<T> {
         Self { items, next }
     }
 }
+
+/// A page, and how it may be kept, if its client is to know.
+#[derive(Debug)]
+pub(crate) struct Listed<T> {
+    pub(crate) page: Page<T>,
+    pub(crate) hints: Option<Lists>,
+}
+
+macro_rules! results {
+    ($($result:ident of $item:ident),*) => {$(
+        impl From<Listed<types::$item>> for types::$result {
+            fn from(Listed { page, hints }: Listed<types::$item>) -> Self {
+                Self {
+                    next_cursor: page.next,
+                    ttl_ms: hints.map(Lists::ttl_ms),
+                    cache_scope: hints.map(|lists| lists.scope),
+                    ..Self::with_all_items(page.items)
+                }
+            }
+        }
+    )*};
+}
+
+results!(
+    ListToolsResult of Tool,
+    ListResourcesResult of Resource,
+    ListResourceTemplatesResult of ResourceTemplate,
+    ListPromptsResult of Prompt
+);
 
 /// Returns the name after which a page begins; `None` for the first page.
 ///
