@@ -67,6 +67,9 @@ pub(crate) struct Known {
     /// What the component has handed itself.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     carried: Option<Value>,
+    /// What the client has said without being asked, by key, in case that this run asks it.
+    #[serde(skip)]
+    early: BTreeMap<String, Value>,
 }
 
 impl Known {
@@ -75,12 +78,25 @@ impl Known {
         self.asked.insert(key.to_owned(), question.to_owned());
     }
 
-    /// Adds the answers to what was asked. Others are ignored.
+    /// Adds the answers to what was asked. Others are answers to what the next run asks first.
     pub(crate) fn learn(&mut self, responses: InputResponses) {
+        self.early.clear();
         for (key, response) in responses {
             if let Some(question) = self.asked.remove(&key) {
                 self.answers.insert(key, (question, response));
+            } else {
+                self.early.insert(key, response);
             }
+        }
+    }
+
+    /// Takes what was said early with this key as an answer to this question.
+    fn expect(&mut self, key: &str, question: &str) {
+        if !self.answers.contains_key(key)
+            && let Some(said) = self.early.remove(key)
+        {
+            self.answers
+                .insert(key.to_owned(), (question.to_owned(), said));
         }
     }
 
@@ -123,6 +139,7 @@ impl Replay {
             let key = key.unwrap_or_else(|| format!("#{}:{question}", round.count));
             round.count += 1;
             let key = round.take(key)?;
+            round.known.expect(&key, &question);
             let said = round.known.answer_to(&key, &question);
             if let Some(answer) = said.and_then(&read) {
                 return Ok(answer);

@@ -187,8 +187,8 @@ impl Adapter {
                                minutes; make the call again without it";
                 ErrorData::invalid_params(message, None)
             })?;
-            known.learn(call.responses.unwrap_or_default());
         }
+        known.learn(call.responses.unwrap_or_default());
         let replay = Replay::new(known, call.may_be_task);
         Ok(Round { chain, replay })
     }
