@@ -14,7 +14,7 @@ use crate::cli::TransportKind;
 use crate::context::States;
 use crate::server::{Core, Lifespan, Registry};
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
-use crate::{BoxError, Error, Prompt, Resource, Result, Server, Tool};
+use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool};
 
 /// How long requests in flight may take when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ pub struct ServerBuilder {
     states: States,
     lifespan: Lifespan,
     shared_anonymous_state: bool,
+    keys: Option<ServerKeys>,
     settings: Settings,
 }
 
@@ -80,6 +81,7 @@ impl ServerBuilder {
             states: States::default(),
             lifespan: Lifespan::none(),
             shared_anonymous_state: false,
+            keys: None,
             settings: Settings {
                 default_transport: TransportKind::Stdio,
                 path: "/mcp".to_owned(),
@@ -280,6 +282,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the secrets that seal what clients hold for the server. Default: those of the
+    /// environment variable `MCP_KEYS`, in the form of [`ServerKeys::from_base64`], or else one that
+    /// the server makes and keeps in its store.
+    #[must_use]
+    pub fn keys(mut self, keys: ServerKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// Checks everything and builds the server. Opens nothing.
     ///
     /// # Errors
@@ -299,12 +310,17 @@ impl ServerBuilder {
         self.settings.check_routes()?;
         let provided = |id| self.states.contains(id) || self.lifespan.provides(id);
         let registry = Registry::new(self.tools, self.resources, self.prompts, provided)?;
+        let keys = match self.keys {
+            Some(keys) => Some(keys),
+            None => ServerKeys::from_env()?,
+        };
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let core = Core::new(
             self.details,
             registry,
             store,
             self.shared_anonymous_state,
+            keys,
             self.states,
             self.lifespan,
         );

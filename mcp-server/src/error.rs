@@ -9,7 +9,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::ask::{AskError, InputRequired};
 use crate::state::StateError;
+use crate::types::ClientCapabilities;
 
 /// The result of building or running a server.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -143,8 +145,19 @@ macro_rules! component_error {
             #[must_use]
             pub fn message(&self) -> Option<&str> {
                 match &self.0 {
-                    Failure::Visible(message) | Failure::InvalidArguments(message) => Some(message),
+                    Failure::Visible(message)
+                    | Failure::InvalidArguments(message)
+                    | Failure::Unsupported { message, .. } => Some(message),
+                    Failure::Asks(_) => Some(InputRequired::TOO_OLD),
                     Failure::Internal(_) => None,
+                }
+            }
+
+            /// Returns what the client would have to be able to do; `None` when that is not why.
+            pub(crate) fn missing_capabilities(&self) -> Option<&ClientCapabilities> {
+                match &self.0 {
+                    Failure::Unsupported { required, .. } => Some(required),
+                    _ => None,
                 }
             }
 
@@ -152,8 +165,8 @@ macro_rules! component_error {
             #[must_use]
             pub fn source(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
                 match &self.0 {
-                    Failure::Visible(_) | Failure::InvalidArguments(_) => None,
                     Failure::Internal(source) => Some(&**source),
+                    _ => None,
                 }
             }
 
@@ -164,10 +177,26 @@ macro_rules! component_error {
             }
         }
 
+        impl Asks for $name {
+            fn questions(&self) -> Option<&InputRequired> {
+                match &self.0 {
+                    Failure::Asks(questions) => Some(questions),
+                    _ => None,
+                }
+            }
+        }
+
         impl<E: StdError + Send + Sync + 'static> From<E> for $name {
             fn from(error: E) -> Self {
-                match (&error as &dyn Any).downcast_ref().and_then(StateError::for_client) {
-                    Some(message) => Self::invalid_arguments(message),
+                let any: &dyn Any = &error;
+                if let Some(questions) = any.downcast_ref::<InputRequired>() {
+                    return Self(Failure::Asks(Box::new(questions.clone())));
+                }
+                if let Some(message) = any.downcast_ref().and_then(StateError::for_client) {
+                    return Self::invalid_arguments(message);
+                }
+                match any.downcast_ref().and_then(Failure::of_question) {
+                    Some(failure) => Self(failure),
                     None => Self::internal(error),
                 }
             }
@@ -186,7 +215,34 @@ macro_rules! component_error {
 enum Failure {
     Visible(Cow<'static, str>),
     InvalidArguments(Cow<'static, str>),
+    Unsupported {
+        message: Cow<'static, str>,
+        required: Box<ClientCapabilities>,
+    },
+    /// It has not failed: its client is to be asked.
+    Asks(Box<InputRequired>),
     Internal(BoxError),
+}
+
+/// The error of a component that may be questions.
+pub(crate) trait Asks {
+    fn questions(&self) -> Option<&InputRequired>;
+}
+
+impl Failure {
+    /// Returns what a client may know of a question that it could not be asked.
+    fn of_question(error: &AskError) -> Option<Self> {
+        match error {
+            AskError::Unsupported { required, .. } => Some(Self::Unsupported {
+                message: error.to_string().into(),
+                required: required.clone(),
+            }),
+            AskError::Refused { .. } | AskError::InvalidAnswer => {
+                Some(Self::Visible(error.to_string().into()))
+            }
+            _ => None,
+        }
+    }
 }
 
 component_error! {

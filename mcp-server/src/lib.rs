@@ -7,12 +7,14 @@
 )]
 extern crate self as mcp_server;
 
+pub mod ask;
 mod auth;
 mod builder;
 pub mod cli;
 mod component;
 mod context;
 mod error;
+mod keys;
 pub mod logging;
 mod private;
 mod prompts;
@@ -24,12 +26,14 @@ pub mod testing;
 mod tools;
 mod transport;
 
+pub use ask::{AskError, Elicited, Sampled};
 pub use auth::Principal;
 pub use axum;
 pub use builder::ServerBuilder;
-pub use context::{Context, FromContext, MissingState, State};
+pub use context::{Context, FromContext, LogLevel, MissingState, Progress, State};
 pub use error::{BoxError, Error, PromptError, ResourceError, Result, ToolError};
 pub use futures_util::future::BoxFuture;
+pub use keys::ServerKeys;
 #[doc = include_str!("docs/prompt.md")]
 pub use mcp_server_macros::prompt;
 #[doc = include_str!("docs/resource.md")]

@@ -1,22 +1,31 @@
-//! [`TestClient`]: a real client in the same process, for tests of a server.
+//! [`TestClient`]: a real client in the same process, for tests of a server, and [`User`], who answers
+//! its questions.
+#![expect(
+    deprecated,
+    reason = "sampling, roots and logging work until the protocol drops them (SEP-2577)"
+)]
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rmcp::RoleClient;
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, RunningService,
-    ServiceError, serve_server_with_ct,
+    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, NotificationContext,
+    RequestContext, RunningService, ServiceError, serve_server_with_ct,
 };
+use rmcp::{ClientHandler, ErrorData, RoleClient};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Adapter;
 use crate::types::{
-    CallToolRequestParams, CallToolResult, GetPromptRequestParams, GetPromptResult, JsonObject,
-    Prompt, ProtocolVersion, ReadResourceRequestParams, ReadResourceResult, Resource,
-    ResourceTemplate, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+    CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult,
+    GetPromptRequestParams, GetPromptResult, Implementation, JsonObject, ListRootsResult,
+    LoggingMessageNotificationParam, ProgressNotificationParam, Prompt, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResult, RequestMetaObject, Resource, ResourceTemplate,
+    Root, Tool,
 };
-use crate::{Error, Result};
+use crate::{Error, LogLevel, Progress, Result};
 
 /// How many bytes wait between the two ends.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -26,31 +35,43 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// Made by [`Server::test_client`](crate::Server::test_client). It speaks protocol 2026-07-28 and
 /// is one local connection, with a session of its own. Dropping it closes the connection.
 pub struct TestClient {
-    client: RunningService<RoleClient, ()>,
+    client: RunningService<RoleClient, User>,
 }
 
 impl TestClient {
-    pub(crate) async fn connect(adapter: Adapter, stopping: CancellationToken) -> Result<Self> {
+    pub(crate) async fn connect(
+        adapter: Adapter,
+        user: User,
+        stopping: CancellationToken,
+    ) -> Result<Self> {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         tokio::spawn(async move {
             if let Ok(service) = serve_server_with_ct(adapter, theirs, stopping).await {
                 let _ = service.waiting().await;
             }
         });
-        let lifecycle = ClientLifecycleMode::Discover {
-            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        let lifecycle = if user.handshake {
+            ClientLifecycleMode::Initialize
+        } else {
+            ClientLifecycleMode::Discover {
+                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            }
         };
-        let client =
-            ().serve_with_lifecycle(ours, lifecycle)
-                .await
-                .map_err(|error| {
-                    let source = Box::<ClientInitializeError>::new(error);
-                    Error::Transport {
-                        transport: "in-memory",
-                        source,
-                    }
-                })?;
+        let client = user.serve_with_lifecycle(ours, lifecycle).await;
+        let client = client.map_err(|error| {
+            let source = Box::<ClientInitializeError>::new(error);
+            Error::Transport {
+                transport: "in-memory",
+                source,
+            }
+        })?;
         Ok(Self { client })
+    }
+
+    /// Returns what the server has told the client since the last time, in order.
+    #[must_use]
+    pub fn take_heard(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.client.service().heard())
     }
 
     /// Calls a tool with `arguments`, a JSON object or `null` for none. A tool that fails is no
@@ -66,7 +87,20 @@ impl TestClient {
     ) -> Result<CallToolResult, TestError> {
         let mut params = CallToolRequestParams::new(name.to_owned());
         params.arguments = object(arguments);
+        params.meta = Some(self.client.service().meta());
         Ok(self.client.call_tool(params).await?)
+    }
+
+    /// Makes one step of a tool call: it may end with questions, which are not answered here.
+    ///
+    /// # Errors
+    ///
+    /// [`TestError`] when the server refuses the request.
+    pub async fn call_tool_once(
+        &self,
+        params: CallToolRequestParams,
+    ) -> Result<CallToolResponse, TestError> {
+        Ok(self.client.call_tool_once(params).await?)
     }
 
     /// Lists the tools.
@@ -136,6 +170,183 @@ impl TestClient {
 impl fmt::Debug for TestClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient").finish_non_exhaustive()
+    }
+}
+
+/// The user of a [`TestClient`]: who answers its server's questions, and what it wants to hear.
+///
+/// It declares to the server what it can be asked, and nothing else.
+///
+/// # Examples
+///
+/// ```
+/// use mcp_server::testing::User;
+/// use mcp_server::types::{ElicitResult, ElicitationAction};
+/// use serde_json::json;
+///
+/// let user = User::new().elicits(|_question| {
+///     ElicitResult::new(ElicitationAction::Accept).with_content(json!({ "name": "Ada" }))
+/// });
+/// ```
+#[derive(Default)]
+pub struct User {
+    handshake: bool,
+    level: Option<LogLevel>,
+    elicit: Option<Answer<ElicitRequestParams, ElicitResult>>,
+    sample: Option<Answer<CreateMessageRequestParams, CreateMessageResult>>,
+    roots: Option<Vec<Root>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+type Answer<Q, A> = Box<dyn Fn(Q) -> A + Send + Sync>;
+
+/// What a server told a [`TestClient`] during a call.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Heard {
+    /// A message, and how grave it is.
+    Message(LogLevel, Value),
+    /// How far the call is.
+    Progress(Progress),
+}
+
+impl User {
+    /// Makes a user that cannot be asked anything, on a connection of protocol 2026-07-28.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Connects by the handshake of protocol 2025-11-25.
+    #[must_use]
+    pub fn with_handshake(mut self) -> Self {
+        self.handshake = true;
+        self
+    }
+
+    /// Wants to hear the messages of this level and above. Default: none on a stateless connection.
+    #[must_use]
+    pub fn hears(mut self, level: LogLevel) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Answers [`Context::elicit`](crate::Context::elicit) and `elicit_url`.
+    #[must_use]
+    pub fn elicits(
+        mut self,
+        answer: impl Fn(ElicitRequestParams) -> ElicitResult + Send + Sync + 'static,
+    ) -> Self {
+        self.elicit = Some(Box::new(answer));
+        self
+    }
+
+    /// Answers [`Context::sample`](crate::Context::sample), as the client's model.
+    #[must_use]
+    pub fn samples(
+        mut self,
+        answer: impl Fn(CreateMessageRequestParams) -> CreateMessageResult + Send + Sync + 'static,
+    ) -> Self {
+        self.sample = Some(Box::new(answer));
+        self
+    }
+
+    /// Answers [`Context::list_roots`](crate::Context::list_roots).
+    #[must_use]
+    pub fn with_roots(mut self, roots: Vec<Root>) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Vec<Heard>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what each call says of itself.
+    fn meta(&self) -> RequestMetaObject {
+        let mut meta = RequestMetaObject::new();
+        if let Some(level) = self.level {
+            meta.set_log_level(level.to_wire());
+        }
+        meta
+    }
+}
+
+impl ClientHandler for User {
+    fn get_info(&self) -> ClientConfig {
+        let mut capabilities = ClientCapabilities::default();
+        if self.elicit.is_some() {
+            let both = serde_json::json!({ "form": {}, "url": {} });
+            capabilities.elicitation = serde_json::from_value(both).ok();
+        }
+        if self.sample.is_some() {
+            let with_tools = serde_json::json!({ "tools": {} });
+            capabilities.sampling = serde_json::from_value(with_tools).ok();
+        }
+        if self.roots.is_some() {
+            capabilities.roots = Some(Default::default());
+        }
+        let name = Implementation::new("test-client", env!("CARGO_PKG_VERSION"));
+        ClientConfig::new(capabilities, name)
+    }
+
+    async fn create_elicitation(
+        &self,
+        question: ElicitRequestParams,
+        _cx: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let answer = self.elicit.as_ref().ok_or_else(undeclared)?;
+        Ok(answer(question))
+    }
+
+    async fn create_message(
+        &self,
+        question: CreateMessageRequestParams,
+        _cx: RequestContext<RoleClient>,
+    ) -> Result<CreateMessageResult, ErrorData> {
+        let answer = self.sample.as_ref().ok_or_else(undeclared)?;
+        Ok(answer(question))
+    }
+
+    async fn list_roots(
+        &self,
+        _cx: RequestContext<RoleClient>,
+    ) -> Result<ListRootsResult, ErrorData> {
+        let roots = self.roots.clone().ok_or_else(undeclared)?;
+        Ok(ListRootsResult::new(roots))
+    }
+
+    async fn on_progress(
+        &self,
+        report: ProgressNotificationParam,
+        _cx: NotificationContext<RoleClient>,
+    ) {
+        let mut progress = Progress::new(report.progress);
+        progress.total = report.total;
+        progress.message = report.message;
+        self.heard().push(Heard::Progress(progress));
+    }
+
+    async fn on_logging_message(
+        &self,
+        message: LoggingMessageNotificationParam,
+        _cx: NotificationContext<RoleClient>,
+    ) {
+        let heard = Heard::Message(message.level.into(), message.data);
+        self.heard().push(heard);
+    }
+}
+
+fn undeclared() -> ErrorData {
+    ErrorData::invalid_request(
+        "this client has not declared that it can be asked this",
+        None,
+    )
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").finish_non_exhaustive()
     }
 }
 

@@ -63,7 +63,7 @@ impl Served {
     ) -> (StatusCode, Value) {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
             "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
         });
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });

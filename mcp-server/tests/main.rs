@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ask;
 mod components;
 mod http_client;
 // Public, so that lints on what is public look at it.

@@ -14,10 +14,11 @@ use super::lifespan::{Lifespan, Running};
 use super::registry::Registry;
 use crate::builder::Details;
 use crate::context::States;
+use crate::keys::{self, Sealer, ServerKeys};
 use crate::{Error, Result};
 
-/// A record that every server may have: reading it shows that the store opens and answers.
-const PROBE: (&str, &str) = ("mcp_keys", "ring");
+/// What the state of calls that wait for answers is sealed for.
+const REQUEST_STATE: &str = "mcp-server request state 1";
 
 /// What all connections of one server share.
 pub(crate) struct Core {
@@ -25,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shared_anonymous_state: bool,
+    keys: Option<ServerKeys>,
+    sealer: OnceCell<Sealer>,
     states: States,
     phase: Mutex<Phase>,
     started: OnceCell<States>,
@@ -45,6 +48,7 @@ impl Core {
         registry: Registry,
         store: Arc<dyn Store>,
         shared_anonymous_state: bool,
+        keys: Option<ServerKeys>,
         states: States,
         lifespan: Lifespan,
     ) -> Self {
@@ -53,6 +57,8 @@ impl Core {
             registry,
             store,
             shared_anonymous_state,
+            keys,
+            sealer: OnceCell::new(),
             states,
             phase: Mutex::new(Phase::Waiting(lifespan)),
             started: OnceCell::new(),
@@ -83,7 +89,8 @@ impl Core {
     }
 
     async fn start_now(&self) -> Result<States> {
-        let (collection, key) = PROBE;
+        // Every server may have this record: reading it shows that the store opens and answers.
+        let (collection, key) = keys::RECORD;
         self.store.get(collection, key).await?;
         let mut phase = self.phase.lock().await;
         let Phase::Waiting(lifespan) = mem::replace(&mut *phase, Phase::Over) else {
@@ -96,6 +103,18 @@ impl Core {
         let states = running.add_to(&self.states);
         *phase = Phase::Running(running);
         Ok(states)
+    }
+
+    /// Returns what seals the state of calls that wait for answers.
+    pub(crate) async fn sealer(&self) -> Result<&Sealer> {
+        let make = || async {
+            let keys = match &self.keys {
+                Some(keys) => keys.clone(),
+                None => ServerKeys::of_store(&*self.store).await?,
+            };
+            Ok(keys.sealer(REQUEST_STATE))
+        };
+        self.sealer.get_or_try_init(make).await
     }
 
     /// Counts a call as under way until the token is dropped.

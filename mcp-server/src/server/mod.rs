@@ -21,7 +21,7 @@ pub(crate) use self::lifespan::Lifespan;
 pub(crate) use self::registry::Registry;
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};
-use crate::testing::TestClient;
+use crate::testing::{TestClient, User};
 use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};
 use crate::transport::{Connection, Transport, stdio};
 use crate::{Error, Result, logging, storage};
@@ -239,9 +239,18 @@ impl Server {
     /// [`Error::Store`] and [`Error::Lifespan`] as
     /// [`serve`](Self::serve).
     pub async fn test_client(&self) -> Result<TestClient> {
+        self.test_client_of(User::new()).await
+    }
+
+    /// Does the same with a client whose user answers questions.
+    ///
+    /// # Errors
+    ///
+    /// As [`test_client`](Self::test_client).
+    pub async fn test_client_of(&self, user: User) -> Result<TestClient> {
         self.core.start().await?;
         let adapter = Adapter::new(Arc::clone(&self.core), Connection::single());
-        TestClient::connect(adapter, self.shutdown.finished().child_token()).await
+        TestClient::connect(adapter, user, self.shutdown.finished().child_token()).await
     }
 
     async fn serve_stdio(&self, now: &CancellationToken) -> Result<()> {

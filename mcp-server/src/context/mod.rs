@@ -1,5 +1,7 @@
 //! [`Context`]: what a tool, resource or prompt knows of the call it answers, and [`State`].
 
+mod log;
+
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
@@ -7,11 +9,18 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use kv_core::Store;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::state::{RequestState, Scope, ScopedState, StateError};
 use crate::types::Implementation;
+
+pub(crate) use log::Listener;
+pub use log::{LogLevel, Progress};
 
 /// The call that a tool, resource or prompt answers, and the server behind it.
 ///
@@ -43,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) client: Option<Implementation>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) request_state: RequestState,
+    pub(crate) listener: Listener,
+    pub(crate) asker: Asker,
 }
 
 impl Context {
@@ -146,6 +157,130 @@ impl Context {
         &self.0.cancelled
     }
 
+    /// Asks the user, by a form for a `T`: an object of texts, numbers, booleans and choices, or one
+    /// of these. Its schema comes from `T`, the descriptions from its doc comments.
+    ///
+    /// It is written once for all clients. One of protocol 2025-11-25 or before is asked while the
+    /// call goes on. A later one cannot be: the call ends with the question, the client makes it
+    /// again with the answer, and **what stands before the question runs again**. So ask before you
+    /// act, or act in [`once`](Self::once). Several questions by `tokio::join!` are asked together.
+    /// What is known goes to the client and back, sealed by the [server's keys](crate::ServerKeys)
+    /// for this caller and this call, for 10 minutes. An answer to a question that has changed, or
+    /// that is not of the form, is not taken: the client is asked again.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`]; among them `Unsupported` when the client has not declared `elicitation`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mcp_server::{Context, ToolError, tool};
+    ///
+    /// /// Deletes a file, once the user agrees.
+    /// #[tool]
+    /// async fn delete(cx: Context, path: String) -> Result<String, ToolError> {
+    ///     let sure = cx.elicit::<bool>(format!("Delete {path}?")).key("sure").await?;
+    ///     if sure.accepted() != Some(true) {
+    ///         return Ok("It stays.".to_owned());
+    ///     }
+    ///     // ..
+    ///     Ok(format!("{path} is gone."))
+    /// }
+    /// ```
+    pub fn elicit<T>(&self, message: impl Into<String>) -> Elicit<'_, T> {
+        Elicit::new(self, message.into())
+    }
+
+    /// Asks the user to visit a page, for what must not pass through the client, such as a password.
+    /// The answer says whether the user agreed, not whether it was visited. Else as
+    /// [`elicit`](Self::elicit).
+    pub fn elicit_url(&self, message: impl Into<String>, url: impl Into<String>) -> ElicitUrl<'_> {
+        ElicitUrl::new(self, message.into(), url.into())
+    }
+
+    /// Asks the client's model, beginning with what the user says (SEP-2577 deprecates it). It goes
+    /// as for [`elicit`](Self::elicit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mcp_server::{Context, ToolError, tool};
+    ///
+    /// /// Sums a text up.
+    /// #[tool]
+    /// async fn sum_up(cx: Context, text: String) -> Result<String, ToolError> {
+    ///     let question = format!("Sum this up in one sentence: {text}");
+    ///     Ok(cx.sample(question).max_tokens(200).await?.text())
+    /// }
+    /// ```
+    pub fn sample(&self, text: impl Into<String>) -> Sample<'_> {
+        Sample::new(self, Vec::new()).user(text)
+    }
+
+    /// Asks for the folders that the client works in (SEP-2577 deprecates it). It goes as for
+    /// [`elicit`](Self::elicit).
+    pub fn list_roots(&self) -> ListRoots<'_> {
+        ListRoots::new(self)
+    }
+
+    /// Does `work` once, however often the call is made again with answers: later runs get what it
+    /// came to. A call is not ended by a question while it runs. A client that repeats a step, for
+    /// instance because the answer was lost on the way, repeats the work of that step.
+    ///
+    /// `key` names it among the questions of the call. On a connection of protocol 2025-11-25 or
+    /// before nothing runs twice anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::DuplicateKey`]. Questions in `work` fail with [`AskError::InOnce`].
+    pub async fn once<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, AskError> {
+        self.0.asker.once(key, work).await
+    }
+
+    /// Returns the client's answer to the question of this key that a run before has asked by an
+    /// [`InputRequired`](crate::ask::InputRequired), as it came: check it.
+    #[must_use]
+    pub fn answer(&self, key: &str) -> Option<Value> {
+        self.0.asker.answer(key)
+    }
+
+    /// Returns what the run before has handed this one by
+    /// [`InputRequired::carry`](crate::ask::InputRequired::carry); `None` when that is nothing, or
+    /// no `T`.
+    #[must_use]
+    pub fn carried<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(self.0.asker.carried()?).ok()
+    }
+
+    /// Returns a context for work that outlives the call: it is not cancelled with it, has nobody to
+    /// ask or to tell, and request state of its own. Whose call it was stays the same.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let call = &self.0;
+        Self::new(Call {
+            store: Arc::clone(&call.store),
+            states: call.states.clone(),
+            request_id: call.request_id.clone(),
+            session_id: call.session_id.clone(),
+            caller: call.caller.clone(),
+            shared_anonymous_state: call.shared_anonymous_state,
+            client: call.client.clone(),
+            cancelled: CancellationToken::new(),
+            request_state: RequestState::default(),
+            listener: Listener::nobody(),
+            asker: Asker::nobody(),
+        })
+    }
+
+    pub(crate) fn asker(&self) -> &Asker {
+        &self.0.asker
+    }
+
     fn scoped(&self, scope: Result<Scope, StateError>) -> ScopedState {
         ScopedState::new(Arc::clone(&self.0.store), scope)
     }
@@ -165,6 +300,8 @@ impl Context {
             client: None,
             cancelled: CancellationToken::new(),
             request_state: RequestState::default(),
+            listener: Listener::nobody(),
+            asker: Asker::nobody(),
         })
     }
 }
