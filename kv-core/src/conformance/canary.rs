@@ -35,7 +35,7 @@ pub(super) fn assert_unseen() {
 struct Watch;
 
 impl Watch {
-    fn look(target: &str, line: Line) {
+    fn look(target: &str, line: &Line) {
         if FORMS.iter().any(|form| line.0.contains(form)) {
             let line = format!("{target}:{}", line.0);
             let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,14 +56,14 @@ impl Subscriber for Watch {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut line = Line::default();
         span.record(&mut line);
-        Self::look(span.metadata().target(), line);
+        Self::look(span.metadata().target(), &line);
         Id::from_u64(1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
         let mut line = Line::default();
         values.record(&mut line);
-        Self::look("a span", line);
+        Self::look("a span", &line);
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -71,7 +71,7 @@ impl Subscriber for Watch {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        Self::look(event.metadata().target(), line);
+        Self::look(event.metadata().target(), &line);
     }
 
     fn enter(&self, _: &Id) {}
