@@ -1,10 +1,11 @@
 //! [`Seen`]: all that is logged and shown, to look for secrets in.
 
 use std::error::Error;
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kv_core::conformance::forms;
 use kv_core::{Cursor, Entry, KeyQuery, PutMode, Revision, Store, StoreExt as _, Value};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -103,7 +104,7 @@ impl Seen {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
-    /// Checks that none of `secrets` was seen in any of its [`forms`], and that each of `shown` was:
+    /// Checks that none of `secrets` was seen in any of its forms, and that each of `shown` was:
     /// else too little was seen.
     ///
     /// # Panics
@@ -141,66 +142,4 @@ impl io::Write for Seen {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Returns the forms in which a secret could be printed: as it is, in JSON inside JSON, as numbers,
-/// in hexadecimal, percent-encoded, and of base64 those parts that do not depend on what stands
-/// before and behind.
-#[must_use]
-pub fn forms(secret: &str) -> Vec<String> {
-    let bytes = secret.as_bytes();
-    let hex = each(bytes, "", |byte| format!("{byte:02x}"));
-    let mut forms = vec![
-        secret.to_owned(),
-        secret.escape_debug().to_string(),
-        secret.escape_debug().to_string().escape_debug().to_string(),
-        each(bytes, ", ", |byte| byte.to_string()),
-        hex.to_uppercase(),
-        hex,
-        percent(bytes, "-_.~"),
-        percent(bytes, ""),
-        each(bytes, "", |byte| format!("%{byte:02X}")),
-        each(bytes, "", |byte| format!("\\x{byte:02x}")),
-        each(bytes, "", |byte| format!("\\u{byte:04x}")),
-    ];
-    for start in 0..3 {
-        for last in [b"+/", b"-_"] {
-            forms.push(base64(bytes.get(start..).unwrap_or_default(), last));
-        }
-    }
-    forms.sort_unstable();
-    forms.dedup();
-    forms
-}
-
-fn each(bytes: &[u8], between: &str, form: impl Fn(u8) -> String) -> String {
-    let forms: Vec<String> = bytes.iter().map(|byte| form(*byte)).collect();
-    forms.join(between)
-}
-
-fn percent(bytes: &[u8], plain: &str) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || plain.as_bytes().contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
-/// Encodes the whole groups of three bytes.
-fn base64(bytes: &[u8], last: &[u8; 2]) -> String {
-    let digits: Vec<u8> = (b'A'..=b'Z')
-        .chain(b'a'..=b'z')
-        .chain(b'0'..=b'9')
-        .chain(*last)
-        .collect();
-    let groups = bytes.chunks_exact(3).flat_map(|group| {
-        let number = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-        [18, 12, 6, 0].map(|shift| digits[(number >> shift) as usize & 63])
-    });
-    groups.map(char::from).collect()
 }

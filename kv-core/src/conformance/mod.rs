@@ -35,6 +35,9 @@
 //! Records that cannot be read are made by other means on each backend.
 //! [`undecodable_tests!`](crate::undecodable_tests) has the cases for them.
 //!
+//! Every case also claims that no crate logs its values, at any level: under nextest, where a case
+//! has a process to itself, or in a program without a subscriber of its own.
+//!
 //! What wraps a store is tested over one that fails, too: [`FaultStore`].
 //!
 //! # Environment
@@ -49,6 +52,7 @@
     reason = "a case fails by panicking, and its name is its claim"
 )]
 
+mod canary;
 mod fault;
 mod macros;
 mod subject;
@@ -84,6 +88,7 @@ pub mod values;
 #[doc(hidden)]
 pub mod whole;
 
+pub use canary::forms;
 pub use fault::{Fault, FaultStore, WithoutBulk};
 pub use subject::{Fixture, Subject};
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
+use super::canary::{self, CANARY};
 use crate::{
     CollectionPage, Entry, KeyPage, KeyQuery, ManualClock, PutMode, Result, Revision, Store,
     Timestamp, Value, name,
@@ -124,6 +125,7 @@ pub struct Subject {
 impl Subject {
     /// Makes the fixture of one case, with a clock that starts at the system's present.
     pub async fn make<S: Store>(make: impl AsyncFnOnce(Arc<ManualClock>) -> Fixture<S>) -> Self {
+        canary::watch_the_logs();
         let clock = Arc::new(ManualClock::starting_now());
         let fixture = make(Arc::clone(&clock)).await;
         Self {
@@ -141,6 +143,7 @@ impl Subject {
     pub async fn finish(self) {
         // Whether `clear` works is another case's claim.
         self.store.clear(&self.collection).await.ok();
+        canary::assert_unseen();
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -308,7 +311,7 @@ pub(super) fn object(value: &serde_json::Value) -> Value {
 
 /// An entry without an expiry that holds a number.
 pub(super) fn entry(n: u64) -> Entry {
-    Entry::new(object(&json!({ "n": n })))
+    Entry::new(object(&json!({ "n": n, "secret": CANARY })))
 }
 
 /// The number in an entry.

@@ -192,6 +192,10 @@ async fn print(
             // Cancel safe: what has been read of a line stays in `line`.
             read = lines.read_until(b'\n', &mut line) => {
                 if read? == 0 {
+                    // The refusals of lines before the last answer.
+                    while let Ok(refusal) = refusals.try_recv() {
+                        stdout.write_all(format!("{refusal}\n").as_bytes()).await?;
+                    }
                     return stdout.flush().await;
                 }
                 stdout.write_all(&line).await?;
@@ -246,6 +250,19 @@ mod tests {
         let lines = read(&input);
         assert!(lines[0].as_ref().unwrap_err().contains("longer"));
         assert!(lines[1].is_ok());
+    }
+
+    #[tokio::test]
+    async fn no_refusal_is_lost_at_the_end_of_the_output() {
+        let (output, written) = tokio::io::duplex(OUTPUT_BYTES);
+        let (refusals, refused) = mpsc::channel(QUEUE);
+        for _ in 0..QUEUE {
+            refusals.send("{}".to_owned()).await.unwrap();
+        }
+        drop(output);
+        let mut stdout = Vec::new();
+        print(written, refused, &mut stdout).await.unwrap();
+        assert_eq!(stdout, "{}\n".repeat(QUEUE).as_bytes());
     }
 
     #[tokio::test]
