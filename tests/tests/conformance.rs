@@ -13,6 +13,7 @@ use crate::server_process::ServerProcess;
 
 /// Runs the suite and prints its counts, of which `scenarios` is the total: a suite that finds
 /// nothing to try has nothing against any server.
+#[expect(clippy::print_stdout, reason = "the counts, for the log of a run")]
 fn run(version: &str, options: &[&str], scenarios: usize) {
     let dev = kv_tests::workspace().join("dev");
     let suite = dev.join("conformance");

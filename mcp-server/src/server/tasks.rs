@@ -260,7 +260,9 @@ fn ended(
         if error.questions().is_some() {
             return Err(ErrorData::internal_error(InputRequired::IN_TASK, None));
         }
-        if error.source().is_some_and(|source| source.is::<Panicked>()) {
+        if let Some(source) = error.source()
+            && source.is::<Panicked>()
+        {
             let message = format!("Error calling tool {}", quoted(name));
             return Err(ErrorData::internal_error(message, None));
         }
