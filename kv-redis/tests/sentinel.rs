@@ -6,7 +6,7 @@ use kv_core::Error;
 use kv_redis::RedisStore;
 use kv_tests::services::{RedisServer, SENTINEL_MASTER};
 
-use crate::support::{command, create, get, put, server, value};
+use crate::support::{command, command_that_lasts, create, get, put, server, value};
 
 pub(crate) struct Watched {
     pub(crate) master: RedisServer,
@@ -115,7 +115,7 @@ async fn a_master_that_was_told_to_follow_is_left() {
 }
 
 pub(crate) fn is_master(server: &RedisServer) -> bool {
-    let info: String = command(&server.url(), &["INFO", "replication"]).unwrap();
+    let info: String = command_that_lasts(&server.url(), &["INFO", "replication"]);
     info.contains("role:master")
 }
 

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+use std::thread;
 use std::time::Duration;
 
 use kv_core::{Entry, PutMode, Result, Revision, Store, Value};
@@ -52,6 +53,18 @@ pub(crate) fn command<T: FromRedisValue>(url: &str, words: &[&str]) -> redis::Re
     let mut command = Cmd::new();
     command.arg(words);
     ask(url, &command)
+}
+
+/// Sends the server a command of words that may be sent twice, and again when its connection was
+/// ended: sentinels end all of a server that they give another role.
+pub(crate) fn command_that_lasts<T: FromRedisValue>(url: &str, words: &[&str]) -> T {
+    for _ in 0..4 {
+        match command(url, words) {
+            Err(error) if error.is_io_error() => thread::sleep(Duration::from_millis(50)),
+            answer => return answer.unwrap(),
+        }
+    }
+    command(url, words).unwrap()
 }
 
 /// Sends the server a command, on a connection of its own.

@@ -11,7 +11,7 @@ use redis::{Commands, Pipeline};
 
 use crate::proxy::{Fault, Proxy};
 use crate::secrets::logged;
-use crate::support::{command, entry, hasty, put, server, store};
+use crate::support::{command, command_that_lasts, entry, hasty, put, server, store};
 
 /// How long to wait for what has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ pub(crate) fn watched_over(url: &str) -> usize {
 
 /// Returns what the server says of each connection that is told names.
 fn trackers(url: &str) -> Vec<String> {
-    let list: String = command(url, &["CLIENT", "LIST"]).unwrap();
+    let list: String = command_that_lasts(url, &["CLIENT", "LIST"]);
     let tracks = |client: &&str| {
         let flags = client
             .split(' ')

@@ -9,7 +9,7 @@ use kv_tests::services::RedisServer;
 
 use crate::cluster::{Nodes, node, run, until};
 use crate::sentinel::{Watched, is_master};
-use crate::support::{command, put};
+use crate::support::{command, command_that_lasts, put};
 use crate::watch::{Watcher, watched_over};
 
 /// How long a new set of masters may go unseen.
@@ -17,7 +17,7 @@ const MASTERS_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes a record as another program does.
 fn write(url: &str, key: &str) {
-    run(url, &["SET", &format!("c::{key}"), "v"]);
+    command_that_lasts::<()>(url, &["SET", &format!("c::{key}"), "v"]);
 }
 
 /// Waits until the watch is of the server.
