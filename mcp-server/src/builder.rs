@@ -12,8 +12,9 @@ use kv_memory::MemoryStore;
 
 use crate::cli::TransportKind;
 use crate::context::States;
-use crate::server::{Core, Lifespan, Registry};
+use crate::server::{Components, Core, Lifespan, Lists, Registry};
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
+use crate::types::CacheScope;
 use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool};
 
 /// How long requests in flight may take when the server stops.
@@ -35,6 +36,7 @@ pub struct ServerBuilder {
     states: States,
     lifespan: Lifespan,
     shared_anonymous_state: bool,
+    strict_arguments: bool,
     keys: Option<ServerKeys>,
     settings: Settings,
 }
@@ -47,6 +49,7 @@ pub(crate) struct Details {
     pub(crate) title: Option<String>,
     pub(crate) instructions: Option<String>,
     pub(crate) website_url: Option<String>,
+    pub(crate) lists: Lists,
 }
 
 /// How a server is run.
@@ -73,6 +76,7 @@ impl ServerBuilder {
                 title: None,
                 instructions: None,
                 website_url: None,
+                lists: Lists::new(),
             },
             store: None,
             tools: Vec::new(),
@@ -81,6 +85,7 @@ impl ServerBuilder {
             states: States::default(),
             lifespan: Lifespan::none(),
             shared_anonymous_state: false,
+            strict_arguments: false,
             keys: None,
             settings: Settings {
                 default_transport: TransportKind::Stdio,
@@ -197,6 +202,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets how many tools, resources, templates or prompts are listed at once. Default: all.
+    #[must_use]
+    pub fn list_page_size(mut self, size: usize) -> Self {
+        self.details.lists.page_size = size;
+        self
+    }
+
+    /// Tells clients of protocol 2026-07-28 and later for how long they may keep a list, and whether
+    /// users may share it. Default: not at all, [`CacheScope::Private`].
+    #[must_use]
+    pub fn list_cache(mut self, ttl: Duration, scope: CacheScope) -> Self {
+        self.details.lists.ttl = ttl;
+        self.details.lists.scope = scope;
+        self
+    }
+
     /// Sets how clients connect when the command line does not say. Default: stdio.
     #[must_use]
     pub fn default_transport(mut self, transport: TransportKind) -> Self {
@@ -282,6 +303,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets tools take no value for one of another type. Default: `false`, so that where a tool's
+    /// schema asks for the second, `"10"` is 10, `"true"` and `1` are true, and the JSON text of an
+    /// object or array is that.
+    #[must_use]
+    pub fn strict_arguments(mut self, strict: bool) -> Self {
+        self.strict_arguments = strict;
+        self
+    }
+
     /// Sets the secrets that seal what clients hold for the server. Default: those of the
     /// environment variable `MCP_KEYS`, in the form of [`ServerKeys::from_base64`], or else one that
     /// the server makes and keeps in its store.
@@ -299,17 +329,29 @@ impl ServerBuilder {
     /// with a broken definition, [`Error::MissingState`] for one that takes a state that nothing
     /// provides, [`Error::InvalidOption`] for an option that makes no sense.
     pub fn build(self) -> Result<Server> {
-        if self.settings.max_sessions == 0 {
-            let reason = "it must be at least 1".to_owned();
-            return Err(Error::InvalidOption {
-                option: "max_sessions",
-                reason,
-            });
+        for (option, value) in [
+            ("max_sessions", self.settings.max_sessions),
+            ("list_page_size", self.details.lists.page_size),
+        ] {
+            if value == 0 {
+                let reason = "it must be at least 1".to_owned();
+                return Err(Error::InvalidOption { option, reason });
+            }
         }
         self.settings.edge()?;
         self.settings.check_routes()?;
-        let provided = |id| self.states.contains(id) || self.lifespan.provides(id);
-        let registry = Registry::new(self.tools, self.resources, self.prompts, provided)?;
+        let (states, lifespan) = (self.states.clone(), self.lifespan.state());
+        let provided = move |id| states.contains(id) || lifespan == id;
+        let mut registry = Registry::new(self.strict_arguments);
+        for tool in self.tools {
+            registry.add_tool(tool, &provided)?;
+        }
+        for resource in self.resources {
+            registry.add_resource(resource, &provided)?;
+        }
+        for prompt in self.prompts {
+            registry.add_prompt(prompt, &provided)?;
+        }
         let keys = match self.keys {
             Some(keys) => Some(keys),
             None => ServerKeys::from_env()?,
@@ -317,7 +359,7 @@ impl ServerBuilder {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let core = Core::new(
             self.details,
-            registry,
+            Components::new(registry, Box::new(provided)),
             store,
             self.shared_anonymous_state,
             keys,

@@ -80,6 +80,10 @@ pub enum Error {
         source: kv_core::Error,
     },
 
+    /// The server has not started, so that its store is not open.
+    #[error("the server has not started")]
+    NotStarted,
+
     /// The lifespan failed to start.
     #[error("the lifespan failed to start")]
     #[allow(missing_docs, reason = "the variant's line says it")]
@@ -147,7 +151,8 @@ macro_rules! component_error {
                 match &self.0 {
                     Failure::Visible(message)
                     | Failure::InvalidArguments(message)
-                    | Failure::Unsupported { message, .. } => Some(message),
+                    | Failure::Unsupported { message, .. }
+                    | Failure::TimedOut(message) => Some(message),
                     Failure::Asks(_) => Some(InputRequired::TOO_OLD),
                     Failure::Internal(_) => None,
                 }
@@ -210,6 +215,11 @@ macro_rules! component_error {
     };
 }
 
+/// A component panicked. The panic hook has printed where and why.
+#[derive(Debug, thiserror::Error)]
+#[error("it panicked")]
+pub(crate) struct Panicked;
+
 /// Why a component failed.
 #[derive(Debug)]
 enum Failure {
@@ -221,6 +231,7 @@ enum Failure {
     },
     /// It has not failed: its client is to be asked.
     Asks(Box<InputRequired>),
+    TimedOut(Cow<'static, str>),
     Internal(BoxError),
 }
 
@@ -268,6 +279,21 @@ component_error! {
     /// assert_eq!(parse("x").unwrap_err().message(), None);
     /// ```
     ToolError
+}
+
+impl ToolError {
+    /// Makes the error of a call that took too long.
+    pub(crate) fn timed_out(message: String) -> Self {
+        Self(Failure::TimedOut(message.into()))
+    }
+
+    /// Returns what the client reads when the call took too long; `None` when that is not why.
+    pub(crate) fn timeout(&self) -> Option<&str> {
+        match &self.0 {
+            Failure::TimedOut(message) => Some(message),
+            _ => None,
+        }
+    }
 }
 
 component_error! {

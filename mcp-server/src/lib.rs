@@ -11,6 +11,7 @@ pub mod ask;
 mod auth;
 mod builder;
 pub mod cli;
+mod completion;
 mod component;
 mod context;
 mod error;
@@ -22,6 +23,7 @@ mod resources;
 mod server;
 pub mod state;
 pub mod storage;
+mod tasks;
 pub mod testing;
 mod tools;
 mod transport;
@@ -30,6 +32,7 @@ pub use ask::{AskError, Elicited, Sampled};
 pub use auth::Principal;
 pub use axum;
 pub use builder::ServerBuilder;
+pub use completion::{Choices, Complete, CompletionRequest};
 pub use context::{Context, FromContext, LogLevel, MissingState, Progress, State};
 pub use error::{BoxError, Error, PromptError, ResourceError, Result, ToolError};
 pub use futures_util::future::BoxFuture;
@@ -42,8 +45,12 @@ pub use mcp_server_macros::resource;
 pub use mcp_server_macros::tool;
 pub use prompts::{Prompt, PromptDefinition, PromptResult};
 pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
-pub use server::Server;
-pub use tools::{Tool, ToolDefinition, ToolResult};
+pub use server::{Server, ServerHandle};
+pub use tasks::TaskOptions;
+pub use tools::{
+    Audio, File, Image, IntoContent, IntoToolResult, Tool, ToolDefinition, ToolExt, ToolResult,
+    Transformed, tool_fn,
+};
 pub use transport::Transport;
 
 #[doc(hidden)]

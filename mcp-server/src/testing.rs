@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::Adapter;
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
-    CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult,
-    GetPromptRequestParams, GetPromptResult, Implementation, JsonObject, ListRootsResult,
-    LoggingMessageNotificationParam, ProgressNotificationParam, Prompt, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResult, RequestMetaObject, Resource, ResourceTemplate,
-    Root, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+    ClientConfig, CreateMessageRequestParams, CreateMessageResult, DetailedTask,
+    ElicitRequestParams, ElicitResult, GetPromptRequestParams, GetPromptResult, GetTaskParams,
+    Implementation, InputResponses, JsonObject, ListRootsResult, LoggingMessageNotificationParam,
+    ProgressNotificationParam, Prompt, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResult, RequestMetaObject, Resource, ResourceTemplate, Root, TASKS_EXTENSION_ID,
+    Tool, UpdateTaskParams,
 };
 use crate::{Error, LogLevel, Progress, Result};
 
@@ -101,6 +102,34 @@ impl TestClient {
         params: CallToolRequestParams,
     ) -> Result<CallToolResponse, TestError> {
         Ok(self.client.call_tool_once(params).await?)
+    }
+
+    /// Asks how a task is.
+    ///
+    /// # Errors
+    ///
+    /// [`TestError`] when there is no such task of this caller.
+    pub async fn get_task(&self, id: &str) -> Result<DetailedTask, TestError> {
+        Ok(self.client.get_task(GetTaskParams::new(id)).await?.task)
+    }
+
+    /// Answers open questions of a task, by their keys.
+    ///
+    /// # Errors
+    ///
+    /// [`TestError`] when there is no such task of this caller.
+    pub async fn update_task(&self, id: &str, answers: InputResponses) -> Result<(), TestError> {
+        let params = UpdateTaskParams::new(id, answers);
+        Ok(self.client.update_task(params).await?)
+    }
+
+    /// Cancels a task.
+    ///
+    /// # Errors
+    ///
+    /// [`TestError`] when there is no such task of this caller.
+    pub async fn cancel_task(&self, id: &str) -> Result<(), TestError> {
+        Ok(self.client.cancel_task(CancelTaskParams::new(id)).await?)
     }
 
     /// Lists the tools.
@@ -191,6 +220,7 @@ impl fmt::Debug for TestClient {
 #[derive(Default)]
 pub struct User {
     handshake: bool,
+    tasks: bool,
     level: Option<LogLevel>,
     elicit: Option<Answer<ElicitRequestParams, ElicitResult>>,
     sample: Option<Answer<CreateMessageRequestParams, CreateMessageResult>>,
@@ -221,6 +251,13 @@ impl User {
     #[must_use]
     pub fn with_handshake(mut self) -> Self {
         self.handshake = true;
+        self
+    }
+
+    /// Takes calls that become tasks. Default: it waits for every answer.
+    #[must_use]
+    pub fn takes_tasks(mut self) -> Self {
+        self.tasks = true;
         self
     }
 
@@ -285,6 +322,10 @@ impl ClientHandler for User {
         }
         if self.roots.is_some() {
             capabilities.roots = Some(Default::default());
+        }
+        if self.tasks {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
         }
         let name = Implementation::new("test-client", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(capabilities, name)

@@ -37,7 +37,8 @@ struct Person {
 
 #[tool]
 async fn greet(cx: Context) -> Result<String, ToolError> {
-    Ok(match cx.elicit::<Person>("Who are you?").await? {
+    let answer = cx.elicit::<Person>("Who are you?").key("who").await?;
+    Ok(match answer {
         Elicited::Accepted(Person { name, age }) => format!("{name}, {age:?}"),
         Elicited::Declined => "declined".to_owned(),
         Elicited::Cancelled => "cancelled".to_owned(),
@@ -569,6 +570,27 @@ async fn an_answer_that_nobody_asked_for_is_ignored() {
         matches!(again, CallToolResponse::InputRequired(_)),
         "{again:?}"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_its_question_is_taken() {
+    let client = connect(&Runs::default(), answering()).await;
+    let mut params = CallToolRequestParams::new("greet");
+    let name = json!({ "action": "accept", "content": { "name": "Ada" } });
+    let unknown = json!({ "action": "accept", "content": { "b": 1 } });
+    let answers = [("who".to_owned(), name), ("unknown".to_owned(), unknown)];
+    params.input_responses = Some(answers.into());
+    let answer = client.call_tool_once(params).await.unwrap();
+    assert_eq!(complete(answer), "Ada, None");
+}
+
+#[tokio::test]
+async fn an_early_answer_that_is_not_of_the_form_is_asked_for() {
+    let client = connect(&Runs::default(), answering()).await;
+    let mut params = CallToolRequestParams::new("greet");
+    params.input_responses = Some([("who".to_owned(), json!(12345))].into());
+    let asked = questions(client.call_tool_once(params).await.unwrap());
+    assert_eq!(asked.input_requests.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -58,25 +58,35 @@ impl Served {
         &self,
         method: &str,
         name: &str,
-        mut params: Value,
+        params: Value,
         headers: HeaderMap,
     ) -> (StatusCode, Value) {
+        answer(self.modern_request(method, name, params).headers(headers)).await
+    }
+
+    /// Starts a request of protocol 2026-07-28.
+    pub(crate) fn modern_request(
+        &self,
+        method: &str,
+        name: &str,
+        mut params: Value,
+    ) -> RequestBuilder {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": MODERN,
             "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
             "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
         });
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let mut request = self
+        let request = self
             .post()
             .header("mcp-protocol-version", MODERN)
             .header("mcp-method", method)
-            .headers(headers)
             .json(&body);
-        if !name.is_empty() {
-            request = request.header("mcp-name", name);
+        if name.is_empty() {
+            request
+        } else {
+            request.header("mcp-name", name)
         }
-        answer(request).await
     }
 
     /// Opens a session by the handshake, and returns its id.
@@ -106,9 +116,14 @@ impl Served {
     /// Calls a tool within a session, and returns its result.
     pub(crate) async fn call_in(&self, session: &str, tool: &str, arguments: Value) -> Value {
         let params = json!({ "name": tool, "arguments": arguments });
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        self.ask_in(session, "tools/call", params).await["result"].take()
+    }
+
+    /// Sends a request within a session, and returns the JSON-RPC answer.
+    pub(crate) async fn ask_in(&self, session: &str, method: &str, params: Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let request = self.post().header("mcp-session-id", session).json(&body);
-        answer(request).await.1["result"].take()
+        answer(request).await.1
     }
 }
 

@@ -47,6 +47,22 @@ pub async fn names(
 #[tool]
 pub fn unit() {}
 
+/// Has all options.
+#[tool(
+    icons("https://example.com/a.png"),
+    meta(a = 1, "b" = "c"),
+    output_schema(i32),
+    enabled = true,
+    inline
+)]
+pub fn options() -> mcp_server::ToolResult {
+    mcp_server::ToolResult::default()
+}
+
+/// Waits.
+#[tool(timeout = std::time::Duration::from_secs(1))]
+pub async fn timed() {}
+
 /// Does not exist.
 #[tool]
 #[cfg(not(test))]

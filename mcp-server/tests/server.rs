@@ -372,22 +372,6 @@ async fn a_shutdown_waits_for_the_calls_under_way_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_list_has_one_page_and_no_cursor() {
-    let served = Served::new(
-        Server::builder("Test")
-            .build()
-            .unwrap()
-            .into_router()
-            .unwrap(),
-    )
-    .await;
-    let answer = served
-        .modern("tools/list", "", json!({ "cursor": "made-up" }))
-        .await;
-    assert_eq!(answer["error"]["code"], -32602, "{answer}");
-}
-
-#[tokio::test]
 async fn a_call_is_dropped_when_its_client_goes_away() {
     let (began, has_begun) = oneshot::channel();
     let (dropped, was_dropped) = oneshot::channel();

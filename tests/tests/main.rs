@@ -4,6 +4,7 @@
 
 mod cached;
 mod compressed;
+mod conformance;
 mod encrypted;
 mod envelope;
 mod interop;

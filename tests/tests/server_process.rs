@@ -1,4 +1,4 @@
-//! The quickstart server, in a process of its own.
+//! The servers of the examples, each in a process of its own.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running quickstart server. Dropping it kills it.
+/// A running server. Dropping it kills it.
 pub(crate) struct ServerProcess {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -20,16 +20,24 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts the server over HTTP on a free port, with its store in `folder`.
+    /// Starts the quickstart server over HTTP on a free port, with its store in `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
         Self::start_with(folder, &[])
     }
 
-    /// Starts the server over HTTP on a free port, with more options.
+    /// Starts the quickstart server over HTTP on a free port, with more options.
     pub(crate) fn start_with(folder: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(quickstart())
+        Self::spawn(Command::new(quickstart()).args(options), folder)
+    }
+
+    /// Starts another example over HTTP on a free port, in `folder`.
+    pub(crate) fn start_example(name: &str, folder: &Path) -> Self {
+        Self::spawn(&mut Command::new(example(name)), folder)
+    }
+
+    fn spawn(command: &mut Command, folder: &Path) -> Self {
+        let mut child = command
             .args(["--port", "0"])
-            .args(options)
             .current_dir(folder)
             // What the local DynamoDB does not check and the SDK wants.
             .env("AWS_ACCESS_KEY_ID", "test")
@@ -91,17 +99,22 @@ pub(crate) fn terminate(server: &mut Child) -> ExitStatus {
     }
 }
 
-/// Returns the example's path: it is built beside the tests.
+/// Returns the quickstart example's path.
 pub(crate) fn quickstart() -> PathBuf {
+    example("quickstart")
+}
+
+/// Returns an example's path: it is built beside the tests.
+fn example(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the test has a path");
     let profile = test
         .ancestors()
         .nth(2)
         .expect("the test lies in target/<profile>/deps");
-    let example = profile.join("examples/quickstart");
+    let example = profile.join("examples").join(name);
     assert!(
         example.exists(),
-        "the quickstart example is not built: cargo build -p mcp-server --example quickstart"
+        "the example is not built: cargo build -p mcp-server --example {name}"
     );
     example
 }

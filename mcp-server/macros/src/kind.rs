@@ -12,7 +12,20 @@ impl Kind {
     /// Returns the options that the attribute knows.
     pub(crate) const fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Tool => &["name", "title", "description", "tags", "annotations"],
+            Self::Tool => &[
+                "name",
+                "title",
+                "description",
+                "tags",
+                "icons",
+                "annotations",
+                "meta",
+                "output_schema",
+                "timeout",
+                "enabled",
+                "inline",
+                "task",
+            ],
             Self::Resource => &["name", "title", "description", "mime_type", "tags"],
             Self::Prompt => &["name", "title", "description", "tags"],
         }

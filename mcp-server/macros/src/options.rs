@@ -1,12 +1,15 @@
 //! [`Options`]: what stands in the parentheses of an attribute.
 
 use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaList, Path, Result, Token};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaList, Path, Result, Token, Type};
 
 use crate::kind::Kind;
+
+const TASK: [&str; 3] = ["required", "on_demand", "resume"];
 
 const ANNOTATIONS: [&str; 4] = ["read_only", "destructive", "idempotent", "open_world"];
 
@@ -20,6 +23,15 @@ pub(crate) struct Options {
     pub(crate) mime_type: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
     pub(crate) annotations: Vec<(Ident, bool)>,
+    /// An icon's address, or an icon.
+    pub(crate) icons: Vec<Expr>,
+    pub(crate) meta: Vec<(LitStr, Expr)>,
+    pub(crate) output_schema: Option<Type>,
+    pub(crate) timeout: Option<Expr>,
+    pub(crate) enabled: Option<bool>,
+    pub(crate) inline: Option<Path>,
+    /// What is said of tasks, if calls become some.
+    pub(crate) task: Option<Vec<Ident>>,
 }
 
 impl Options {
@@ -50,6 +62,19 @@ impl Options {
         match option {
             "tags" => self.tags = tags(meta)?,
             "annotations" => self.annotations = annotations(meta)?,
+            "icons" => self.icons = icons(meta)?,
+            "meta" => self.meta = pairs(meta)?,
+            "output_schema" => {
+                let list = list(
+                    meta,
+                    "write output_schema(Type), with the type it is that of",
+                )?;
+                self.output_schema = Some(list.parse_args()?);
+            }
+            "timeout" => self.timeout = Some(timeout(meta)?),
+            "enabled" => self.enabled = Some(enabled(meta)?),
+            "task" => self.task = Some(task(meta)?),
+            "inline" => self.inline = Some(meta.require_path_only()?.clone()),
             "name" => self.name = Some(text(option, meta)?),
             "title" => self.title = Some(text(option, meta)?),
             "description" => self.description = Some(text(option, meta)?),
@@ -134,6 +159,23 @@ fn tags(meta: &Meta) -> Result<Vec<LitStr>> {
         .collect()
 }
 
+fn task(meta: &Meta) -> Result<Vec<Ident>> {
+    const USAGE: &str = "write task, or task(required, resume), for example";
+    if matches!(meta, Meta::Path(_)) {
+        return Ok(Vec::new());
+    }
+    let paths =
+        list(meta, USAGE)?.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated)?;
+    let mut seen = Vec::new();
+    let mut options = Vec::new();
+    for path in &paths {
+        let name = known(path, &TASK, "option of tasks")?;
+        once(&mut seen, path, &name)?;
+        options.push(Ident::new(&name, path.span()));
+    }
+    Ok(options)
+}
+
 fn annotations(meta: &Meta) -> Result<Vec<(Ident, bool)>> {
     const USAGE: &str = "write annotations(read_only, destructive = false), for example";
     let metas =
@@ -155,6 +197,56 @@ fn annotations(meta: &Meta) -> Result<Vec<(Ident, bool)>> {
         annotations.push((Ident::new(&name, meta.path().span()), value));
     }
     Ok(annotations)
+}
+
+fn icons(meta: &Meta) -> Result<Vec<Expr>> {
+    const USAGE: &str = "write icons(\"https://..\"), with addresses or with values of type Icon";
+    let icons =
+        list(meta, USAGE)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+    Ok(icons.into_iter().collect())
+}
+
+/// Reads `meta("key" = value, key = value)`.
+fn pairs(meta: &Meta) -> Result<Vec<(LitStr, Expr)>> {
+    const USAGE: &str = "write meta(key = value, \"example.com/key\" = value)";
+    let pair = |input: ParseStream<'_>| {
+        let key = if input.peek(LitStr) {
+            input.parse()?
+        } else {
+            let key: Ident = input.call(Ident::parse_any)?;
+            LitStr::new(&key.to_string(), key.span())
+        };
+        input.parse::<Token![=]>()?;
+        Ok((key, input.parse()?))
+    };
+    let pairs = list(meta, USAGE)?
+        .parse_args_with(|input: ParseStream<'_>| input.parse_terminated(pair, Token![,]))?;
+    let mut seen = Vec::new();
+    for (key, _) in &pairs {
+        if seen.contains(&key.value()) {
+            return Err(Error::new(key.span(), "this key is given twice"));
+        }
+        seen.push(key.value());
+    }
+    Ok(pairs.into_iter().collect())
+}
+
+fn timeout(meta: &Meta) -> Result<Expr> {
+    match meta {
+        Meta::NameValue(pair) if !matches!(pair.value, Expr::Lit(_)) => Ok(pair.value.clone()),
+        _ => {
+            let usage = "write timeout = Duration::from_secs(30), or another Duration";
+            Err(Error::new(meta.span(), usage))
+        }
+    }
+}
+
+fn enabled(meta: &Meta) -> Result<bool> {
+    let value = match meta {
+        Meta::NameValue(pair) => boolean(&pair.value),
+        Meta::Path(_) | Meta::List(_) => None,
+    };
+    value.ok_or_else(|| Error::new(meta.span(), "write enabled = true or enabled = false"))
 }
 
 fn boolean(expression: &Expr) -> Option<bool> {

@@ -4,8 +4,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, ExprPath, Ident, LitStr, Result, Type};
+use syn::{Attribute, Error, ExprPath, Ident, LitStr, Result, Token, Type};
 
 use crate::docs;
 use crate::kind::Kind;
@@ -37,6 +38,8 @@ pub(crate) struct Parameter {
     pub(crate) description: Option<String>,
     /// The expression that fills it when no client does.
     pub(crate) default: Option<TokenStream>,
+    /// The expression that suggests values for it.
+    pub(crate) completion: Option<TokenStream>,
     /// Its `#[serde(..)]` and `#[schemars(..)]`, which its schema is made from too.
     pub(crate) schema: Vec<Attribute>,
 }
@@ -58,6 +61,7 @@ impl Parameter {
             name: ident.unraw().to_string(),
             description: docs::text_of(attributes)?,
             default: None,
+            completion: None,
             schema: Vec::new(),
             ident,
             ty,
@@ -78,6 +82,10 @@ impl Parameter {
         if path.is_ident("doc") {
             return Ok(());
         }
+        if path.is_ident("complete") && kind != Kind::Tool && !self.injected {
+            self.completion = Some(completion(&attribute)?);
+            return Ok(());
+        }
         let serde = path.is_ident("serde") && kind != Kind::Resource;
         let schemars = path.is_ident("schemars") && kind == Kind::Tool;
         if self.injected || !(serde || schemars) {
@@ -86,8 +94,10 @@ impl Parameter {
                 (_, Kind::Tool) => {
                     "a parameter has doc comments, serde and schemars attributes only"
                 }
-                (_, Kind::Prompt) => "a parameter has doc comments and serde attributes only",
-                (_, Kind::Resource) => "a parameter has doc comments only",
+                (_, Kind::Prompt) => {
+                    "a parameter has doc comments, serde and complete attributes only"
+                }
+                (_, Kind::Resource) => "a parameter has doc comments and a complete attribute only",
             };
             return Err(Error::new(attribute.span(), message));
         }
@@ -119,6 +129,20 @@ impl Parameter {
         }
         Ok(())
     }
+}
+
+/// Reads `#[complete(function)]` or `#[complete("one", "two")]`.
+fn completion(attribute: &Attribute) -> Result<TokenStream> {
+    let usage = "write #[complete(function)], or the values: #[complete(\"one\", \"two\")]";
+    if let Ok(function) = attribute.parse_args::<ExprPath>() {
+        return Ok(quote!(#function));
+    }
+    let values = attribute
+        .parse_args_with(Punctuated::<LitStr, Token![,]>::parse_terminated)
+        .ok()
+        .filter(|values| !values.is_empty())
+        .ok_or_else(|| Error::new(attribute.span(), usage))?;
+    Ok(quote!(::mcp_server::Choices::new([#values])))
 }
 
 fn check_schemars(meta: &ParseNestedMeta<'_>) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::types::{InputRequest, InputRequests};
 /// run finds the answers with [`Context::answer`](crate::Context::answer), and what it was handed
 /// with [`Context::carried`](crate::Context::carried). What is carried is sealed like all other
 /// state of a call. Only clients of protocol 2026-07-28 and later can be asked so: to others the
-/// call fails with a message that says it.
+/// call fails with a message that says it; so does a task.
 ///
 /// # Examples
 ///
@@ -41,6 +41,9 @@ pub struct InputRequired {
 impl InputRequired {
     /// What a client reads that cannot be asked so.
     pub(crate) const TOO_OLD: &str = "this asks its client, which needs protocol 2026-07-28";
+
+    /// What a client reads of a task that asks so.
+    pub(crate) const IN_TASK: &str = "this asks by hand, which a task cannot";
 
     /// Asks nothing yet: the client just makes the call again.
     #[must_use]

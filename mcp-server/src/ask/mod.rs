@@ -11,7 +11,7 @@ mod saved;
 pub use elicit::{Elicit, ElicitUrl, Elicited};
 pub use error::AskError;
 pub use manual::InputRequired;
-pub(crate) use replay::{Known, Replay, run};
+pub(crate) use replay::{Known, Replay, Step, run};
 pub use roots::ListRoots;
 pub use sample::{Sample, Sampled};
 pub(crate) use saved::Chain;
@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::tasks::TaskRun;
 use crate::types::{ClientCapabilities, InputRequest, ServerRequest};
 
 tokio::task_local! {
@@ -112,6 +113,21 @@ impl Asker {
     pub(crate) fn answer(&self, key: &str) -> Option<Value> {
         match &self.way {
             Way::Replay(replay) => replay.answer(key),
+            Way::Nobody | Way::Request(_) => None,
+        }
+    }
+
+    /// Goes on as a task, where the client takes one.
+    pub(crate) async fn continue_as_task(&self) {
+        if let Way::Replay(replay) = &self.way {
+            replay.continue_as_task().await;
+        }
+    }
+
+    /// Returns the task that the call goes on as.
+    pub(crate) fn task(&self) -> Option<&TaskRun> {
+        match &self.way {
+            Way::Replay(replay) => replay.task().map(|task| &**task),
             Way::Nobody | Way::Request(_) => None,
         }
     }

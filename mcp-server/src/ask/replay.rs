@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{AskError, InputRequired};
+use crate::tasks::TaskRun;
 use crate::types::{InputRequest, InputRequests, InputResponses};
 
 /// What one run of a component asks its client, and knows from the runs before.
@@ -28,6 +29,12 @@ pub(crate) struct Replay {
     waker: AtomicWaker,
     /// The run has ended: nobody answers the tasks that it has left behind.
     over: CancellationToken,
+    /// Whether the call may go on as a task.
+    may_be_task: bool,
+    /// The task that the call goes on as.
+    task: OnceLock<Arc<TaskRun>>,
+    /// The call goes on as a task.
+    is_task: CancellationToken,
 }
 
 #[derive(Default)]
@@ -41,6 +48,8 @@ struct Round {
     open: BTreeMap<String, (String, InputRequest)>,
     /// How many pieces of work run that must not be given up halfway.
     working: usize,
+    /// The component wants to go on as a task.
+    wants_task: bool,
 }
 
 /// What is known from the runs before, and goes to the client and back.
@@ -58,28 +67,60 @@ pub(crate) struct Known {
     /// What the component has handed itself.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     carried: Option<Value>,
+    /// What the client has said without being asked, by key, in case that this run asks it.
+    #[serde(skip)]
+    early: BTreeMap<String, Value>,
 }
 
 impl Known {
-    /// Adds the answers to what was asked. Others are ignored.
+    /// Takes down what the client is asked.
+    pub(crate) fn ask(&mut self, key: &str, question: &str) {
+        self.asked.insert(key.to_owned(), question.to_owned());
+    }
+
+    /// Adds the answers to what was asked. Others are answers to what the next run asks first.
     pub(crate) fn learn(&mut self, responses: InputResponses) {
-        let mut asked = std::mem::take(&mut self.asked);
+        self.early.clear();
         for (key, response) in responses {
-            if let Some(question) = asked.remove(&key) {
+            if let Some(question) = self.asked.remove(&key) {
                 self.answers.insert(key, (question, response));
+            } else {
+                self.early.insert(key, response);
             }
         }
+    }
+
+    /// Takes what was said early with this key as an answer to this question.
+    fn expect(&mut self, key: &str, question: &str) {
+        if !self.answers.contains_key(key)
+            && let Some(said) = self.early.remove(key)
+        {
+            self.answers
+                .insert(key.to_owned(), (question.to_owned(), said));
+        }
+    }
+
+    /// Returns the answer with this key, if it is one to this question.
+    pub(crate) fn answer_to(&self, key: &str, question: &str) -> Option<&Value> {
+        let (asked, said) = self.answers.get(key)?;
+        (asked == question).then_some(said)
+    }
+
+    /// Keeps what work that runs once has come to.
+    pub(crate) fn keep(&mut self, key: &str, result: Value) {
+        self.results.insert(key.to_owned(), result);
     }
 }
 
 impl Replay {
-    pub(crate) fn new(known: Known) -> Arc<Self> {
+    pub(crate) fn new(known: Known, may_be_task: bool) -> Arc<Self> {
         let round = Round {
             known,
             ..Round::default()
         };
         Arc::new(Self {
             round: Mutex::new(round),
+            may_be_task,
             ..Self::default()
         })
     }
@@ -93,20 +134,24 @@ impl Replay {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<T, AskError> {
         let question = fingerprint(&request);
-        let open = {
+        let key = {
             let mut round = self.round();
             let key = key.unwrap_or_else(|| format!("#{}:{question}", round.count));
             round.count += 1;
             let key = round.take(key)?;
-            let answer = round.known.answers.get(&key);
-            if let Some((_, said)) = answer.filter(|(asked, _)| *asked == question)
-                && let Some(answer) = read(said)
-            {
+            round.known.expect(&key, &question);
+            let said = round.known.answer_to(&key, &question);
+            if let Some(answer) = said.and_then(&read) {
                 return Ok(answer);
             }
-            round.open.insert(key.clone(), (question, request));
-            Open { replay: self, key }
+            key
         };
+        if let Some(task) = self.task() {
+            return task.ask(&key, &question, &request, read).await;
+        }
+        let asked = (question, request);
+        self.round().open.insert(key.clone(), asked);
+        let open = Open { replay: self, key };
         self.waker.wake();
         self.over.cancelled().await;
         drop(open);
@@ -128,6 +173,7 @@ impl Replay {
     pub(crate) fn end_by_hand(&self, by_hand: &InputRequired) -> (InputRequests, Known) {
         let mut known = self.round().known.clone();
         known.carried.clone_from(&by_hand.carried);
+        known.asked.clear();
         for (key, request) in &by_hand.requests {
             known.asked.insert(key.clone(), fingerprint(request));
         }
@@ -152,10 +198,48 @@ impl Replay {
         let working = Working(self);
         let result = work.await;
         if let Ok(value) = serde_json::to_value(&result) {
-            self.round().known.results.insert(key.to_owned(), value);
+            if let Some(task) = self.task() {
+                task.keep(key, &value).await?;
+            }
+            self.round().known.keep(key, value);
         }
         drop(working);
         Ok(result)
+    }
+
+    /// Goes on as a task, if the client takes one: returns when that is so.
+    pub(crate) async fn continue_as_task(&self) {
+        if !self.may_be_task || self.task().is_some() {
+            return;
+        }
+        self.round().wants_task = true;
+        self.waker.wake();
+        tokio::select! {
+            () = self.is_task.cancelled() => {}
+            () = self.over.cancelled() => {}
+        }
+    }
+
+    /// Lets the run go on as a task.
+    pub(crate) fn become_task(&self, task: Arc<TaskRun>) {
+        // It becomes one once.
+        let _ = self.task.set(task);
+        self.is_task.cancel();
+    }
+
+    /// Returns the task that the call goes on as.
+    pub(crate) fn task(&self) -> Option<&Arc<TaskRun>> {
+        self.task.get()
+    }
+
+    /// Returns what is known.
+    pub(crate) fn known(&self) -> Known {
+        self.round().known.clone()
+    }
+
+    /// Ends the run when it is dropped, after the component.
+    pub(crate) fn end_with(&self) -> DropGuard {
+        self.over.clone().drop_guard()
     }
 
     /// Tells whether the run can be given up: it has questions, and no work that must end first.
@@ -164,10 +248,17 @@ impl Replay {
         !round.open.is_empty() && round.working == 0
     }
 
+    /// Tells whether the run is to go on as a task: what it has asked before is answered first.
+    fn wants_task(&self) -> bool {
+        let round = self.round();
+        round.open.is_empty() && round.wants_task
+    }
+
     /// Returns the open questions, and what is to be known in the next run.
     fn end(&self) -> (InputRequests, Known) {
         let mut round = self.round();
         let mut known = round.known.clone();
+        known.asked.clear();
         let mut requests = InputRequests::new();
         for (key, (question, request)) in std::mem::take(&mut round.open) {
             known.asked.insert(key.clone(), question);
@@ -214,23 +305,32 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Runs a component until it ends, or can go no further without answers: then returns what to ask,
-/// and what the next run is to know.
+/// How far [`run`] has come.
+pub(crate) enum Step<T> {
+    Ended(T),
+    /// It can go no further without answers: what to ask, and what the next run is to know.
+    Asks(InputRequests, Known),
+    /// It is to go on as a task.
+    WantsTask,
+}
+
+/// Runs a component until it ends, can go no further without answers, or wants to be a task.
 pub(crate) async fn run<T>(
     replay: &Replay,
-    component: impl Future<Output = T>,
-) -> Result<T, (InputRequests, Known)> {
-    // Dropped after the component.
-    let _over = replay.over.clone().drop_guard();
-    let mut component = pin!(component);
+    mut component: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+) -> Step<T> {
     poll_fn(|cx| {
         replay.waker.register(cx.waker());
         if let Poll::Ready(answer) = component.as_mut().poll(cx) {
-            return Poll::Ready(Ok(answer));
+            return Poll::Ready(Step::Ended(answer));
         }
         if replay.is_waiting() {
             // Before the component is dropped, and with it its questions.
-            return Poll::Ready(Err(replay.end()));
+            let (requests, known) = replay.end();
+            return Poll::Ready(Step::Asks(requests, known));
+        }
+        if replay.wants_task() {
+            return Poll::Ready(Step::WantsTask);
         }
         Poll::Pending
     })

@@ -74,6 +74,17 @@ pub(crate) enum Caller {
     Anonymous,
 }
 
+impl Caller {
+    /// Returns what tells this caller from others.
+    pub(crate) fn segment(&self) -> String {
+        match self {
+            Self::Authenticated(principal) => principal.segment(),
+            Self::Local => "local".to_owned(),
+            Self::Anonymous => "anonymous".to_owned(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -131,12 +131,15 @@ impl Context {
     /// `logging/setLevel` (before one, from [`LogLevel::Info`] on), or on a stateless connection by
     /// the `logLevel` of the request (without one, none).
     ///
-    /// `data` is a text, or any value with a JSON form. The server's own log is `tracing`.
+    /// A task has nobody who listens. `data` is a text, or any value with a JSON form. The server's own log is `tracing`.
     pub async fn log(&self, level: LogLevel, data: impl Serialize) {
         let listener = &self.0.listener;
         let (Some(peer), Some(least)) = (&listener.peer, listener.level) else {
             return;
         };
+        if self.asker().task().is_some() {
+            return;
+        }
         if level < least {
             return;
         }
@@ -167,7 +170,8 @@ impl Context {
         self.log(LogLevel::Error, data).await;
     }
 
-    /// Tells the client how far the call is, if it has asked for that by a `progressToken`.
+    /// Tells the client how far the call is, if it has asked for that by a `progressToken`. Of a
+    /// task, the message is shown as its state.
     ///
     /// # Examples
     ///
@@ -183,6 +187,12 @@ impl Context {
     /// }
     /// ```
     pub async fn report_progress(&self, progress: Progress) {
+        if let Some(task) = self.asker().task() {
+            if let Some(message) = progress.message {
+                task.say(message);
+            }
+            return;
+        }
         let listener = &self.0.listener;
         let (Some(peer), Some(token)) = (&listener.peer, &listener.progress) else {
             return;

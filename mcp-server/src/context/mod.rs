@@ -14,9 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::ServerHandle;
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::state::{RequestState, Scope, ScopedState, StateError};
+use crate::tasks::TaskRun;
 use crate::types::Implementation;
 
 pub(crate) use log::Listener;
@@ -43,6 +45,7 @@ pub struct Context(Arc<Call>);
 
 /// One call, as the adapter sees it.
 pub(crate) struct Call {
+    pub(crate) server: ServerHandle,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) states: States,
     pub(crate) request_id: String,
@@ -118,6 +121,12 @@ impl Context {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Returns the server, to add and remove components and to tell that a resource has changed.
+    #[must_use]
+    pub fn server(&self) -> &ServerHandle {
+        &self.0.server
     }
 
     /// Returns the JSON-RPC id of the request.
@@ -257,12 +266,44 @@ impl Context {
         serde_json::from_value(self.0.asker.carried()?).ok()
     }
 
+    /// Lets the call go on as a task (SEP-2663), for a tool whose
+    /// [`TaskOptions`](crate::TaskOptions) say `on_demand`: the client gets the task's id now. What
+    /// was asked before was answered in the call, what is asked later is asked by the task. For a
+    /// client that has not declared the extension, and in a task, it does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mcp_server::{Context, ToolError, tool};
+    ///
+    /// /// Copies a disk, once the user agrees.
+    /// #[tool(task(on_demand))]
+    /// async fn copy(cx: Context, disk: String) -> Result<String, ToolError> {
+    ///     if cx.elicit::<bool>(format!("Copy {disk}?")).await?.accepted() != Some(true) {
+    ///         return Ok("Nothing was copied.".to_owned());
+    ///     }
+    ///     cx.continue_as_task().await;
+    ///     // What takes long.
+    ///     Ok(format!("{disk} is copied."))
+    /// }
+    /// ```
+    pub async fn continue_as_task(&self) {
+        self.0.asker.continue_as_task().await;
+    }
+
+    /// Returns the id of the task that the call goes on as; `None` while it is a call like others.
+    #[must_use]
+    pub fn task_id(&self) -> Option<&str> {
+        self.0.asker.task().map(TaskRun::id)
+    }
+
     /// Returns a context for work that outlives the call: it is not cancelled with it, has nobody to
     /// ask or to tell, and request state of its own. Whose call it was stays the same.
     #[must_use]
     pub fn detached(&self) -> Self {
         let call = &self.0;
         Self::new(Call {
+            server: call.server.clone(),
             store: Arc::clone(&call.store),
             states: call.states.clone(),
             request_id: call.request_id.clone(),
@@ -291,6 +332,7 @@ impl Context {
     /// Makes the context of a local call, with these states and a store of its own.
     pub(crate) fn of_states(states: States) -> Self {
         Self::new(Call {
+            server: ServerHandle::of_nothing(),
             store: Arc::new(kv_memory::MemoryStore::new()),
             states,
             request_id: "1".to_owned(),

@@ -9,11 +9,13 @@ mod read_output;
 mod text;
 
 pub use arguments::{Arguments, input_schema, prompt_argument};
+pub(crate) use arguments::{masked, read};
 pub use call::{Fallible, blocking, boxed};
-pub use output::{Described, Ready, Serialized, ToolOutput};
+pub use output::{Described, Ready, Serialized, ToolOutput, meta};
 pub use parameters::Parameters;
 pub use read_output::{ReadOutput, ReadyContents, SerializedContents};
 pub use schemars;
+pub use serde_json::Value;
 
 pub use crate::tools::OutputShape;
 

@@ -7,9 +7,18 @@ use std::marker::PhantomData;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::tools::OutputShape;
+use crate::types::MetaObject;
 use crate::{ToolError, ToolResult};
+
+/// Makes the `_meta` of a definition.
+#[must_use]
+pub fn meta<const N: usize>(pairs: [(&str, Value); N]) -> MetaObject {
+    let pairs = pairs.into_iter();
+    MetaObject(pairs.map(|(key, value)| (key.to_owned(), value)).collect())
+}
 
 /// A probe for the type that a tool's function returns.
 #[derive(Debug)]

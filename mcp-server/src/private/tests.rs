@@ -61,8 +61,8 @@ async fn a_tool_names_every_wrong_argument() {
     assert_eq!(
         refusal(add, json!({"b": "x", "c": 1, "note": 1})).await,
         "missing argument `a` (integer)\n\
-         argument `b`: invalid type: string \"x\", expected i64\n\
-         argument `note`: invalid type: integer `1`, expected a string\n\
+         argument `b`: expected i64\n\
+         argument `note`: expected a string\n\
          unknown argument `c`; known: a, b, note"
     );
 }
@@ -334,7 +334,7 @@ async fn a_prompt_names_every_wrong_argument() {
     assert_eq!(
         error.unwrap_err().message().unwrap(),
         "missing argument `code`\n\
-         argument `limit`: invalid type: string \"many\", expected u32\n\
+         argument `limit`: expected u32\n\
          missing argument `tags`\n\
          unknown argument `x`; known: code, limit, tags"
     );

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::FromContext;
+use crate::completion::Completions;
 use crate::component::{RequiredStates, meta_of, title_of};
 use crate::types::{self, PromptArgument};
+use crate::{Complete, FromContext};
 
 /// What a prompt says of itself: its name, what it is for and what fills it in.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct PromptDefinition {
     pub arguments: Vec<PromptArgument>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    completions: Completions,
     required_states: RequiredStates,
 }
 
@@ -32,6 +34,7 @@ impl PromptDefinition {
             description: None,
             arguments: Vec::new(),
             tags: BTreeSet::new(),
+            completions: Completions::default(),
             required_states: RequiredStates::default(),
         }
     }
@@ -64,12 +67,24 @@ impl PromptDefinition {
         self
     }
 
+    /// Sets what suggests values for an argument. Defaults to nothing.
+    #[must_use]
+    pub fn with_completion(mut self, name: impl Into<String>, source: impl Complete) -> Self {
+        self.completions.set(name.into(), source);
+        self
+    }
+
     /// Says that the prompt takes a `P` out of its context, so that building the server fails when
     /// nothing provides it.
     #[must_use]
     pub fn with_injected<P: FromContext>(mut self) -> Self {
         self.required_states.add::<P>();
         self
+    }
+
+    /// Returns what suggests values.
+    pub(crate) fn completions(&self) -> &Completions {
+        &self.completions
     }
 
     /// Returns the state types that the prompt takes.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::FromContext;
+use crate::completion::Completions;
 use crate::component::{RequiredStates, meta_of, title_of};
 use crate::types;
+use crate::{Complete, FromContext};
 
 /// What a resource says of itself: its URI or URI template, and what is found there.
 ///
@@ -25,6 +26,7 @@ pub struct ResourceDefinition {
     pub mime_type: Option<String>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    completions: Completions,
     required_states: RequiredStates,
 }
 
@@ -38,6 +40,7 @@ impl ResourceDefinition {
             description: None,
             mime_type: None,
             tags: BTreeSet::new(),
+            completions: Completions::default(),
             required_states: RequiredStates::default(),
         }
     }
@@ -70,6 +73,13 @@ impl ResourceDefinition {
         self
     }
 
+    /// Sets what suggests values for a parameter of the template. Defaults to nothing.
+    #[must_use]
+    pub fn with_completion(mut self, name: impl Into<String>, source: impl Complete) -> Self {
+        self.completions.set(name.into(), source);
+        self
+    }
+
     /// Says that the resource takes a `P` out of its context, so that building the server fails
     /// when nothing provides it.
     #[must_use]
@@ -82,6 +92,11 @@ impl ResourceDefinition {
     #[must_use]
     pub fn is_template(&self) -> bool {
         self.uri.contains('{')
+    }
+
+    /// Returns what suggests values.
+    pub(crate) fn completions(&self) -> &Completions {
+        &self.completions
     }
 
     /// Returns the state types that the resource takes.

@@ -74,6 +74,15 @@ impl UriTemplate {
         Some(values)
     }
 
+    /// Tells whether there is a parameter of this name.
+    pub(crate) fn has_parameter(&self, name: &str) -> bool {
+        let mut names = self
+            .template
+            .path_names()
+            .chain(self.template.query_names());
+        names.any(|other| other == name)
+    }
+
     fn is_literal(&self) -> bool {
         self.template.path_names().next().is_none() && self.template.query.is_empty()
     }

@@ -1,74 +1,73 @@
 //! [`Adapter`]: the one place where rmcp's protocol layer meets this server.
 #![expect(
     deprecated,
-    reason = "logging works until the protocol drops it (SEP-2577)"
+    reason = "logging and subscriptions by session work until the protocol drops them"
 )]
 
 use std::error::Error as StdError;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::request::Parts;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::completing;
 use super::core::Core;
-use crate::ask::{self, Asker, Chain, Known, Replay, Way};
+use super::pages::{self, Listed, Page};
+use super::refusals::{quoted, refuse, unknown_method, unknown_resource};
+use super::registry::Registry;
+use super::subscriptions::{self, Subscriptions};
+use super::tasks::task_options;
+use crate::ask::{self, Asker, Chain, Known, Replay, Step, Way};
 use crate::auth::{Caller, Principal};
-use crate::context::{Call, Listener};
-use crate::error::{Asks, chain};
+use crate::context::{Call, Listener, States};
+use crate::error::{Asks, Panicked, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
-    CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
-    Implementation, InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+    CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
+    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
+    InputRequiredResult, InputResponses, JsonObject, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SetLevelRequestParams, Tool as WireTool,
+    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+    TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
 };
-use crate::{Context, LogLevel};
+use crate::{Context, LogLevel, ServerHandle, ToolError, ToolResult};
 
-/// The methods that rmcp hands over as unknown when their parameters are malformed.
-const KNOWN_METHODS: [&str; 15] = [
-    "completion/complete",
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "server/discover",
-    "subscriptions/listen",
-    "tools/call",
-    "tools/list",
-];
+/// The error code of a tool that took too long.
+const TIMED_OUT: ErrorCode = ErrorCode(-32000);
 
-/// How many characters of a client's name for something are repeated to it.
-const MAX_QUOTED: usize = 200;
-
-/// One connection's view of the server, as rmcp wants it.
-#[derive(Clone, Debug)]
+/// One connection's view of the server, as rmcp wants it. A clone is for a connection of its own.
+#[derive(Debug)]
 pub(crate) struct Adapter {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     connection: Connection,
+    stopping: CancellationToken,
     /// The least grave message that the client of a session wants to hear.
-    level: Arc<Mutex<LogLevel>>,
+    level: Mutex<LogLevel>,
+    subscriptions: Subscriptions,
 }
 
 impl Adapter {
-    pub(crate) fn new(core: Arc<Core>, connection: Connection) -> Self {
+    /// `stopping` is cancelled when the server is to stop.
+    pub(crate) fn new(
+        core: Arc<Core>,
+        connection: Connection,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             core,
             connection,
-            level: Arc::new(Mutex::new(LogLevel::Info)),
+            stopping,
+            level: Mutex::new(LogLevel::Info),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -79,10 +78,42 @@ impl Adapter {
         request: &RequestContext<RoleServer>,
         call: Asked<'_>,
     ) -> Result<Begun<'a>, ErrorData> {
-        let states = self.core.start().await.map_err(|error| {
+        let states = self.states().await?;
+        let may_be_task = call.may_be_task;
+        let mut setting = self.setting(request);
+        let round = if is_stateless(request) {
+            Some(self.round(&setting.caller, call).await?)
+        } else {
+            None
+        };
+        if may_be_task {
+            // A task outlives the request.
+            setting.cancelled = CancellationToken::new();
+        }
+        let cancelled = setting.cancelled.clone();
+        let owner = setting.caller.segment();
+        let way = match &round {
+            Some(round) => Way::Replay(Arc::clone(&round.replay)),
+            None => Way::Request(request.peer.clone()),
+        };
+        let cx = self.context(request, states, setting, way);
+        Ok(Begun {
+            cx,
+            round,
+            owner,
+            cancelled,
+        })
+    }
+
+    pub(super) async fn states(&self) -> Result<States, ErrorData> {
+        self.core.start().await.map_err(|error| {
             tracing::error!(error = %chain(&error), "the server cannot start");
             ErrorData::internal_error("the server cannot start", None)
-        })?;
+        })
+    }
+
+    /// Tells who calls, and where.
+    pub(super) fn setting(&self, request: &RequestContext<RoleServer>) -> Setting {
         let principal = request
             .extensions
             .get::<Parts>()
@@ -100,25 +131,34 @@ impl Adapter {
             None if local => Caller::Local,
             None => Caller::Anonymous,
         };
-        let is_stateless = request
-            .protocol_version()
-            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-        let (way, round, level) = if is_stateless {
-            let round = self.round(&caller, call).await?;
-            let way = Way::Replay(Arc::clone(&round.replay));
-            (way, Some(round), request.meta.log_level().map(Into::into))
-        } else {
-            (Way::Request(request.peer.clone()), None, Some(self.level()))
+        Setting {
+            caller,
+            session_id,
+            cancelled: request.ct.clone(),
+        }
+    }
+
+    pub(super) fn context(
+        &self,
+        request: &RequestContext<RoleServer>,
+        states: States,
+        setting: Setting,
+        way: Way,
+    ) -> Context {
+        let level = match &way {
+            Way::Request(_) => Some(self.level()),
+            Way::Replay(_) | Way::Nobody => request.meta.log_level().map(Into::into),
         };
-        let cx = Context::new(Call {
+        Context::new(Call {
+            server: ServerHandle::new(Arc::clone(&self.core.registry)),
             store: Arc::clone(&self.core.store),
             states,
             request_id: request.id.to_string(),
-            session_id,
-            caller,
+            session_id: setting.session_id,
+            caller: setting.caller,
             shared_anonymous_state: self.core.shared_anonymous_state,
             client: request.client_info(),
-            cancelled: request.ct.clone(),
+            cancelled: setting.cancelled,
             request_state: RequestState::default(),
             listener: Listener {
                 peer: Some(request.peer.clone()),
@@ -129,17 +169,12 @@ impl Adapter {
                 way,
                 capabilities: request.client_capabilities().unwrap_or_default(),
             },
-        });
-        Ok(Begun { cx, round })
+        })
     }
 
     /// Takes up a call where its client was asked.
     async fn round(&self, caller: &Caller, call: Asked<'_>) -> Result<Round<'_>, ErrorData> {
-        let caller = match caller {
-            Caller::Authenticated(principal) => principal.segment(),
-            Caller::Local => "local".to_owned(),
-            Caller::Anonymous => "anonymous".to_owned(),
-        };
+        let caller = caller.segment();
         let chain = Chain::new(&self.core, &caller, call.method, call.name, call.arguments);
         let mut known = Known::default();
         if let Some(state) = call.state {
@@ -152,14 +187,40 @@ impl Adapter {
                                minutes; make the call again without it";
                 ErrorData::invalid_params(message, None)
             })?;
-            known.learn(call.responses.unwrap_or_default());
         }
-        let replay = Replay::new(known);
+        known.learn(call.responses.unwrap_or_default());
+        let replay = Replay::new(known, call.may_be_task);
         Ok(Round { chain, replay })
+    }
+
+    /// Returns the page of a list that the client asks for.
+    fn list<T, R: From<Listed<T>>>(
+        &self,
+        page: Option<PaginatedRequestParams>,
+        request: &RequestContext<RoleServer>,
+        list: impl Fn(&Registry, Option<&str>, usize) -> Page<T>,
+    ) -> Result<R, ErrorData> {
+        let after = pages::after(page)?;
+        let lists = self.core.details.lists;
+        let registry = self.core.registry.current();
+        let page = list(&registry, after.as_deref(), lists.page_size);
+        // Older clients are not told how long they may keep it.
+        let hints = is_stateless(request).then_some(lists);
+        Ok(Listed { page, hints }.into())
     }
 
     fn level(&self) -> LogLevel {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Adapter {
+    fn clone(&self) -> Self {
+        Self::new(
+            Arc::clone(&self.core),
+            self.connection.clone(),
+            self.stopping.clone(),
+        )
     }
 }
 
@@ -170,22 +231,55 @@ struct Asked<'a> {
     arguments: Option<&'a JsonObject>,
     responses: Option<InputResponses>,
     state: Option<String>,
+    may_be_task: bool,
+}
+
+/// Who calls, and where.
+pub(super) struct Setting {
+    pub(super) caller: Caller,
+    pub(super) session_id: Option<Arc<str>>,
+    pub(super) cancelled: CancellationToken,
 }
 
 /// A call that has begun.
-struct Begun<'a> {
-    cx: Context,
-    round: Option<Round<'a>>,
+pub(super) struct Begun<'a> {
+    pub(super) cx: Context,
+    pub(super) round: Option<Round<'a>>,
+    /// Whose call it is.
+    pub(super) owner: String,
+    /// Cancels what the call does.
+    pub(super) cancelled: CancellationToken,
 }
 
 /// One of the times that a call on a stateless connection is made until its questions are answered.
-struct Round<'a> {
-    chain: Chain<'a>,
-    replay: Arc<Replay>,
+pub(super) struct Round<'a> {
+    pub(super) chain: Chain<'a>,
+    pub(super) replay: Arc<Replay>,
+}
+
+impl Round<'_> {
+    /// Returns what became of a component; `None` when it is to go on as a task.
+    pub(super) async fn after<T, E: Asks>(
+        &self,
+        step: Step<Result<T, E>>,
+    ) -> Result<Option<Ran<Result<T, E>>>, ErrorData> {
+        let (requests, known) = match step {
+            Step::WantsTask => return Ok(None),
+            Step::Asks(requests, known) => (requests, known),
+            Step::Ended(answer) => match answer.as_ref().err().and_then(Asks::questions) {
+                Some(by_hand) => self.replay.end_by_hand(by_hand),
+                None => return Ok(Some(Ran::Ended(answer))),
+            },
+        };
+        let questions = self.chain.suspend(requests, known).await;
+        questions
+            .map(|questions| Some(Ran::Asks(questions)))
+            .map_err(|error| unusable(&error))
+    }
 }
 
 /// What became of a component.
-enum Ran<T> {
+pub(super) enum Ran<T> {
     Ended(T),
     /// Its client is asked.
     Asks(InputRequiredResult),
@@ -197,12 +291,23 @@ impl ServerHandler for Adapter {
         let mut implementation = Implementation::new(&details.name, &details.version);
         implementation.title.clone_from(&details.title);
         implementation.website_url.clone_from(&details.website_url);
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
+            .enable_tool_list_changed()
             .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
             .enable_prompts()
+            .enable_prompts_list_changed()
             .enable_logging()
             .build();
+        if self.core.registry.has_tasks() {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
+        }
+        if self.core.registry.has_completions() {
+            capabilities.completions = Some(JsonObject::new());
+        }
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
         info.instructions.clone_from(&details.instructions);
         info
@@ -211,12 +316,9 @@ impl ServerHandler for Adapter {
     async fn list_tools(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListToolsResult::with_all_items(
-            self.core.registry.list_tools(),
-        ))
+        self.list(page, &request, Registry::list_tools)
     }
 
     fn get_tool(&self, name: &str) -> Option<WireTool> {
@@ -235,6 +337,7 @@ impl ServerHandler for Adapter {
             let message = format!("Unknown tool: {}", quoted(&params.name));
             return Err(ErrorData::invalid_params(message, None));
         };
+        let task = task_options(&entry, &request)?;
         let _call = self.core.count_call();
         let asked = Asked {
             method: "tools/call",
@@ -242,49 +345,37 @@ impl ServerHandler for Adapter {
             arguments: params.arguments.as_ref(),
             responses: params.input_responses,
             state: params.request_state,
+            may_be_task: task.is_some(),
         };
-        let Begun { cx, round } = self.begin(&request, asked).await?;
+        let begun = self.begin(&request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
-        let answer = match guarded(&request, round, entry.component.run(cx, arguments)).await? {
-            Ran::Ended(answer) => answer,
-            Ran::Asks(questions) => return Ok(CallToolResponse::InputRequired(questions)),
-        };
-        let result = match answer {
-            Ok(result) => result.into_wire(),
-            Err(error) => {
-                refuse_unable(&request, error.missing_capabilities())?;
-                let text = report(
-                    error.message(),
-                    error.source(),
-                    "calling tool",
-                    &params.name,
-                );
-                CallToolResult::error(vec![ContentBlock::text(text)])
-            }
-        };
-        Ok(CallToolResponse::Complete(result))
+        if let Some(options) = task {
+            return self
+                .call_for_task(&request, &entry, options, begun, arguments)
+                .await;
+        }
+        let Begun { cx, round, .. } = begun;
+        match guarded(&request, round, entry.component.run(cx, arguments)).await? {
+            Ran::Ended(answer) => tool_result(answer, is_stateless(&request), &params.name)
+                .map(CallToolResponse::Complete),
+            Ran::Asks(questions) => Ok(CallToolResponse::InputRequired(questions)),
+        }
     }
 
     async fn list_resources(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListResourcesResult::with_all_items(
-            self.core.registry.list_resources(),
-        ))
+        self.list(page, &request, Registry::list_resources)
     }
 
     async fn list_resource_templates(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListResourceTemplatesResult::with_all_items(
-            self.core.registry.list_templates(),
-        ))
+        self.list(page, &request, Registry::list_templates)
     }
 
     async fn read_resource(
@@ -293,9 +384,7 @@ impl ServerHandler for Adapter {
         request: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let Some((resource, asked)) = self.core.registry.resource(&params.uri) else {
-            let data = json!({ "uri": params.uri });
-            let message = format!("Unknown resource: {}", quoted(&params.uri));
-            return Err(ErrorData::resource_not_found(message, Some(data)));
+            return Err(unknown_resource(&params.uri));
         };
         let _call = self.core.count_call();
         let call = Asked {
@@ -304,13 +393,14 @@ impl ServerHandler for Adapter {
             arguments: None,
             responses: params.input_responses,
             state: params.request_state,
+            may_be_task: false,
         };
-        let Begun { cx, round } = self.begin(&request, call).await?;
+        let Begun { cx, round, .. } = self.begin(&request, call).await?;
         match guarded(&request, round, resource.read(cx, asked)).await? {
             Ran::Asks(questions) => Ok(ReadResourceResponse::InputRequired(questions)),
             Ran::Ended(Ok(result)) => Ok(ReadResourceResponse::Complete(result.into_wire())),
             Ran::Ended(Err(error)) => {
-                refuse_unable(&request, error.missing_capabilities())?;
+                refuse_unable(is_stateless(&request), error.missing_capabilities())?;
                 Err(rejection(
                     error.is_invalid_arguments(),
                     report(
@@ -327,12 +417,9 @@ impl ServerHandler for Adapter {
     async fn list_prompts(
         &self,
         page: Option<PaginatedRequestParams>,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        refuse_cursor(page)?;
-        Ok(ListPromptsResult::with_all_items(
-            self.core.registry.list_prompts(),
-        ))
+        self.list(page, &request, Registry::list_prompts)
     }
 
     async fn get_prompt(
@@ -351,8 +438,9 @@ impl ServerHandler for Adapter {
             arguments: params.arguments.as_ref(),
             responses: params.input_responses,
             state: params.request_state,
+            may_be_task: false,
         };
-        let Begun { cx, round } = self.begin(&request, asked).await?;
+        let Begun { cx, round, .. } = self.begin(&request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
         match guarded(&request, round, entry.component.render(cx, arguments)).await? {
             Ran::Asks(questions) => Ok(GetPromptResponse::InputRequired(questions)),
@@ -360,7 +448,7 @@ impl ServerHandler for Adapter {
                 result.into_wire(entry.wire.description.as_deref()),
             )),
             Ran::Ended(Err(error)) => {
-                refuse_unable(&request, error.missing_capabilities())?;
+                refuse_unable(is_stateless(&request), error.missing_capabilities())?;
                 Err(rejection(
                     error.is_invalid_arguments(),
                     report(
@@ -374,11 +462,111 @@ impl ServerHandler for Adapter {
         }
     }
 
+    async fn complete(
+        &self,
+        params: CompleteRequestParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        if !self.core.registry.has_completions() {
+            return Err(unknown_method("completion/complete"));
+        }
+        let Some(source) = completing::find(&self.core.registry, &params)? else {
+            return Ok(CompleteResult::default());
+        };
+        let _call = self.core.count_call();
+        let asked = Asked {
+            method: "completion/complete",
+            name: &params.argument.name,
+            arguments: None,
+            responses: None,
+            state: None,
+            may_be_task: false,
+        };
+        let Begun { cx, .. } = self.begin(&request, asked).await?;
+        tokio::select! {
+            biased;
+            () = request.ct.cancelled() => Err(cancelled()),
+            answer = completing::complete(&*source, cx.detached(), params) => answer,
+        }
+    }
+
+    async fn on_initialized(&self, session: NotificationContext<RoleServer>) {
+        let watcher = self.core.registry.watch();
+        self.subscriptions.tell(watcher, session.peer);
+    }
+
+    async fn subscribe(
+        &self,
+        params: SubscribeRequestParams,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if self.core.registry.resource(&params.uri).is_none() {
+            return Err(unknown_resource(&params.uri));
+        }
+        self.subscriptions.add(params.uri)
+    }
+
+    async fn unsubscribe(
+        &self,
+        params: UnsubscribeRequestParams,
+        _request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.remove(&params.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        let registry = &self.core.registry;
+        self.subscriptions.prepare(registry.watch());
+        let exists = |uri: &str| registry.resource(uri).is_some();
+        Some(subscriptions::accept(requested, exists))
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        // A stop waits for it, so that the client is told of the end.
+        let _call = self.core.count_call();
+        let prepared = self.subscriptions.prepared();
+        let watcher = prepared.unwrap_or_else(|| self.core.registry.watch());
+        subscriptions::listen(&subscription, watcher, &self.stopping).await;
+        Ok(())
+    }
+
+    async fn get_task(
+        &self,
+        params: GetTaskParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.show_task(&params.task_id, &request).await
+    }
+
+    async fn update_task(
+        &self,
+        params: UpdateTaskParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let answers = params.input_responses;
+        self.answer_task(&params.task_id, answers, &request).await
+    }
+
+    async fn cancel_task(
+        &self,
+        params: CancelTaskParams,
+        request: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.end_task(&params.task_id, &request).await
+    }
+
     async fn set_level(
         &self,
         params: SetLevelRequestParams,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        if is_stateless(&request) {
+            return Err(unknown_method("logging/setLevel"));
+        }
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = params.level.into();
         Ok(())
     }
@@ -386,30 +574,37 @@ impl ServerHandler for Adapter {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let method = request.method;
-        if KNOWN_METHODS.contains(&method.as_str()) {
-            let message = format!("the parameters of {method} are missing or malformed");
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        Err(ErrorData::new(
-            ErrorCode::METHOD_NOT_FOUND,
-            quoted(&method),
-            None,
-        ))
+        Err(refuse(&request.method, is_stateless(&context)))
     }
 }
 
-/// Refuses a cursor: every list is one page, so this server has handed out none.
-fn refuse_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
-    match page.and_then(|page| page.cursor) {
-        None => Ok(()),
-        Some(_) => Err(ErrorData::invalid_params(
-            "the cursor is not one of this server's",
-            None,
-        )),
+pub(super) fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
+    let version = request.protocol_version();
+    version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+/// Returns what clients get of a tool that has ended.
+pub(super) fn tool_result(
+    answer: Result<ToolResult, ToolError>,
+    is_stateless: bool,
+    name: &str,
+) -> Result<CallToolResult, ErrorData> {
+    let error = match answer {
+        Ok(result) => return Ok(result.into_wire()),
+        Err(error) => error,
+    };
+    refuse_unable(is_stateless, error.missing_capabilities())?;
+    if let Some(message) = error.timeout() {
+        tracing::warn!("{message}");
+        return Err(ErrorData::new(TIMED_OUT, message.to_owned(), None));
     }
+    if error.is_invalid_arguments() {
+        tracing::warn!("invalid arguments for tool {}", quoted(name));
+    }
+    let text = report(error.message(), error.source(), "calling tool", name);
+    Ok(CallToolResult::error(vec![ContentBlock::text(text)]))
 }
 
 /// Runs a component until it answers, has questions for its client, or the client cancels the call.
@@ -423,26 +618,27 @@ async fn guarded<T, E: From<Panicked> + Asks>(
         .catch_unwind()
         .map(|answer| answer.unwrap_or_else(|_payload| Err(Panicked.into())));
     let ran = async {
-        let Some(Round { chain, replay }) = round else {
+        let Some(round) = round else {
             return Ok(Ran::Ended(answer.await));
         };
-        let (requests, known) = match ask::run(&replay, answer).await {
-            Ok(answer) => match answer.as_ref().err().and_then(Asks::questions) {
-                Some(by_hand) => replay.end_by_hand(by_hand),
-                None => return Ok(Ran::Ended(answer)),
-            },
-            Err(questions) => questions,
-        };
-        let questions = chain.suspend(requests, known).await;
-        questions.map(Ran::Asks).map_err(|error| unusable(&error))
+        let _over = round.replay.end_with();
+        let mut answer = pin!(answer);
+        let step = ask::run(&round.replay, answer.as_mut()).await;
+        match round.after(step).await? {
+            Some(ran) => Ok(ran),
+            // It is not asked whether it may.
+            None => Ok(Ran::Ended(answer.await)),
+        }
     };
     tokio::select! {
         biased;
-        () = request.ct.cancelled() => {
-            Err(ErrorData::internal_error("the request was cancelled", None))
-        }
+        () = request.ct.cancelled() => Err(cancelled()),
         ran = ran => ran,
     }
+}
+
+fn cancelled() -> ErrorData {
+    ErrorData::internal_error("the request was cancelled", None)
 }
 
 /// The error of a call whose state cannot be kept or read, which is the server's fault.
@@ -454,12 +650,9 @@ fn unusable(error: &crate::Error) -> ErrorData {
 /// Refuses a call that failed because its client, on a stateless connection, has not declared what
 /// the component needs.
 fn refuse_unable(
-    request: &RequestContext<RoleServer>,
+    is_stateless: bool,
     missing: Option<&ClientCapabilities>,
 ) -> Result<(), ErrorData> {
-    let is_stateless = request
-        .protocol_version()
-        .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
     match missing {
         Some(required) if is_stateless => Err(ErrorData::missing_required_client_capability(
             required.clone(),
@@ -467,11 +660,6 @@ fn refuse_unable(
         _ => Ok(()),
     }
 }
-
-/// A component panicked. The panic hook has printed where and why.
-#[derive(Debug, thiserror::Error)]
-#[error("it panicked")]
-struct Panicked;
 
 /// Returns what the client reads of a failed component: the message meant for it, or that it
 /// failed. In the latter case the reason is logged.
@@ -497,13 +685,4 @@ fn rejection(invalid_arguments: bool, message: String) -> ErrorData {
     } else {
         ErrorData::internal_error(message, None)
     }
-}
-
-/// Quotes a name that a client sent: cut to a length fit for a message, control characters escaped.
-fn quoted(name: &str) -> String {
-    let mut short: String = name.chars().take(MAX_QUOTED).collect();
-    if short.len() < name.len() {
-        short.push('…');
-    }
-    format!("'{}'", short.escape_debug())
 }

@@ -7,23 +7,28 @@ use std::time::Duration;
 
 use kv_core::Store;
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::components::Components;
 use super::lifespan::{Lifespan, Running};
-use super::registry::Registry;
 use crate::builder::Details;
 use crate::context::States;
 use crate::keys::{self, Sealer, ServerKeys};
+use crate::tasks::Tasks;
 use crate::{Error, Result};
 
 /// What the state of calls that wait for answers is sealed for.
 const REQUEST_STATE: &str = "mcp-server request state 1";
 
+/// How long tasks that must stop may take to say so in the store.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// What all connections of one server share.
 pub(crate) struct Core {
     pub(crate) details: Details,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Components>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shared_anonymous_state: bool,
     keys: Option<ServerKeys>,
@@ -31,8 +36,9 @@ pub(crate) struct Core {
     states: States,
     phase: Mutex<Phase>,
     started: OnceCell<States>,
-    /// The calls under way.
+    /// The calls and tasks under way.
     calls: TaskTracker,
+    pub(crate) tasks: Tasks,
 }
 
 /// Where the lifespan is: it starts once and stops once.
@@ -45,7 +51,7 @@ enum Phase {
 impl Core {
     pub(crate) fn new(
         details: Details,
-        registry: Registry,
+        registry: Components,
         store: Arc<dyn Store>,
         shared_anonymous_state: bool,
         keys: Option<ServerKeys>,
@@ -54,7 +60,7 @@ impl Core {
     ) -> Self {
         Self {
             details,
-            registry,
+            registry: Arc::new(registry),
             store,
             shared_anonymous_state,
             keys,
@@ -63,6 +69,7 @@ impl Core {
             phase: Mutex::new(Phase::Waiting(lifespan)),
             started: OnceCell::new(),
             calls: TaskTracker::new(),
+            tasks: Tasks::default(),
         }
     }
 
@@ -92,6 +99,7 @@ impl Core {
         // Every server may have this record: reading it shows that the store opens and answers.
         let (collection, key) = keys::RECORD;
         self.store.get(collection, key).await?;
+        self.registry.open(&self.store).await?;
         let mut phase = self.phase.lock().await;
         let Phase::Waiting(lifespan) = mem::replace(&mut *phase, Phase::Over) else {
             return Err(over());
@@ -122,14 +130,18 @@ impl Core {
         self.calls.token()
     }
 
-    /// Takes no more calls, waits at most `grace` for those under way, stops the lifespan if it
-    /// runs, and makes the store durable.
+    /// Takes no more calls, leaves the tasks that can run again to other instances, waits at most
+    /// `grace` for what is under way, stops the lifespan if it runs, and makes the store durable.
     pub(crate) async fn stop(&self, grace: Duration) -> Result<()> {
         self.calls.close();
-        if tokio::time::timeout(grace, self.calls.wait())
-            .await
-            .is_err()
-        {
+        self.tasks.yielding.cancel();
+        let mut stopped = timeout(grace, self.calls.wait()).await.is_ok();
+        self.tasks.stopping.cancel();
+        if !stopped {
+            // Tasks end in the store.
+            stopped = timeout(LAST_WORDS, self.calls.wait()).await.is_ok();
+        }
+        if !stopped {
             tracing::warn!(
                 calls = self.calls.len(),
                 "calls are still under way after {grace:?}"

@@ -64,9 +64,9 @@ impl Lifespan {
         )
     }
 
-    /// Tells whether `start` will return a state of this type.
-    pub(crate) fn provides(&self, state: TypeId) -> bool {
-        self.state == state
+    /// Returns the type of the state that `start` will return.
+    pub(crate) const fn state(&self) -> TypeId {
+        self.state
     }
 
     pub(crate) async fn start(self, store: Arc<dyn Store>) -> Result<Running, BoxError> {

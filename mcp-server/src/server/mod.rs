@@ -1,9 +1,18 @@
 //! [`Server`]: a built server, and the ways to run it.
 
 mod adapter;
+mod changes;
+mod completing;
+mod components;
 mod core;
+mod handle;
 mod lifespan;
+mod pages;
+mod refusals;
 mod registry;
+mod subscriptions;
+mod switches;
+mod tasks;
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -16,8 +25,11 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::adapter::Adapter;
+pub(crate) use self::components::Components;
 pub(crate) use self::core::Core;
+pub use self::handle::ServerHandle;
 pub(crate) use self::lifespan::Lifespan;
+pub(crate) use self::pages::Lists;
 pub(crate) use self::registry::Registry;
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};
@@ -219,6 +231,12 @@ impl Server {
         Ok(self.router(&self.settings.edge()?, false))
     }
 
+    /// Returns what changes the server while it runs.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(&self.core.registry))
+    }
+
     /// Stops the server: takes no more calls, waits at most the grace period for those under way,
     /// ends its connections, stops the lifespan and flushes the store.
     ///
@@ -249,12 +267,17 @@ impl Server {
     /// As [`test_client`](Self::test_client).
     pub async fn test_client_of(&self, user: User) -> Result<TestClient> {
         self.core.start().await?;
-        let adapter = Adapter::new(Arc::clone(&self.core), Connection::single());
+        let adapter = self.adapter(Connection::single());
         TestClient::connect(adapter, user, self.shutdown.finished().child_token()).await
     }
 
+    fn adapter(&self, connection: Connection) -> Adapter {
+        let stopping = self.shutdown.requested().clone();
+        Adapter::new(Arc::clone(&self.core), connection, stopping)
+    }
+
     async fn serve_stdio(&self, now: &CancellationToken) -> Result<()> {
-        let adapter = Adapter::new(Arc::clone(&self.core), Connection::single());
+        let adapter = self.adapter(Connection::single());
         stdio::serve(adapter, self.shutdown.requested().clone(), now.clone()).await
     }
 
@@ -290,7 +313,7 @@ impl Server {
             sessions: Arc::new(Sessions::new(limits, self.shutdown.finished().clone())),
             shutdown: self.shutdown.clone(),
         };
-        let adapter = Adapter::new(Arc::clone(&self.core), Connection::Http { local });
+        let adapter = self.adapter(Connection::Http { local });
         let mcp = http::mcp_router(adapter, options);
         let routes = self
             .settings

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::pages::{Key, Page};
+use super::switches::Disabled;
+use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::resources::UriTemplate;
-use crate::{Error, Prompt, Resource, ResourceRequest, Result, Tool, types};
+use crate::tools::Checked;
+use crate::{Complete, Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
 /// A component with what clients read of it.
 pub(crate) struct Registered<C: ?Sized, W> {
@@ -16,139 +20,100 @@ pub(crate) struct Registered<C: ?Sized, W> {
     pub(crate) wire: W,
 }
 
-/// The components of a server, by name. Lists come in the order of names.
-pub(crate) struct Registry {
-    tools: BTreeMap<String, Registered<dyn Tool, types::Tool>>,
-    resources: BTreeMap<String, Registered<dyn Resource, types::Resource>>,
-    templates: Vec<(
-        UriTemplate,
-        Registered<dyn Resource, types::ResourceTemplate>,
-    )>,
-    prompts: BTreeMap<String, Registered<dyn Prompt, types::Prompt>>,
+/// A tool with what clients read of it.
+pub(crate) struct RegisteredTool {
+    pub(crate) component: Arc<dyn Tool>,
+    pub(crate) wire: types::Tool,
+    /// How its calls become tasks.
+    pub(crate) task: Option<TaskOptions>,
 }
 
+pub(crate) type RegisteredResource = Registered<dyn Resource, types::Resource>;
+pub(crate) type RegisteredTemplate = Registered<dyn Resource, types::ResourceTemplate>;
+pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt>;
+
+/// The components of a server, by name. Lists come in the order of names, templates in that of
+/// [`Breadth`]. Clones share the components.
+#[derive(Clone, Default)]
+pub(crate) struct Registry {
+    tools: BTreeMap<String, Arc<RegisteredTool>>,
+    resources: BTreeMap<String, Arc<RegisteredResource>>,
+    templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
+    prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
+    completions: BTreeMap<Completed, Completions>,
+    /// Tools take no value for one of another type.
+    strict_arguments: bool,
+}
+
+/// A component whose arguments are completed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Completed {
+    Prompt(String),
+    Template(String),
+}
+
+/// Tells which state types components may take.
+pub(crate) type Provided = dyn Fn(TypeId) -> bool + Send + Sync;
+
 impl Registry {
-    /// Collects the components. `provided` tells which state types they may take.
+    pub(crate) fn new(strict_arguments: bool) -> Self {
+        Self {
+            strict_arguments,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a tool.
     ///
     /// # Errors
     ///
     /// [`Error::Duplicate`], [`Error::InvalidComponent`] and [`Error::MissingState`], as
     /// [`ServerBuilder::build`](crate::ServerBuilder::build).
-    pub(crate) fn new(
-        tools: Vec<Arc<dyn Tool>>,
-        resources: Vec<Arc<dyn Resource>>,
-        prompts: Vec<Arc<dyn Prompt>>,
-        provided: impl Fn(TypeId) -> bool,
-    ) -> Result<Self> {
-        let mut registry = Self {
-            tools: BTreeMap::new(),
-            resources: BTreeMap::new(),
-            templates: Vec::new(),
-            prompts: BTreeMap::new(),
+    pub(crate) fn add_tool(&mut self, component: Arc<dyn Tool>, provided: &Provided) -> Result<()> {
+        let definition = component.definition();
+        check_name("tool", &definition.name)?;
+        check_states(&definition.name, definition.required_states(), provided)?;
+        let component = Checked::new(component, &definition, self.strict_arguments);
+        let component = component.map_err(|reason| Error::InvalidComponent {
+            kind: "tool",
+            name: definition.name.clone(),
+            reason,
+        })?;
+        if !definition.enabled {
+            return Ok(());
+        }
+        let wire = definition.to_wire();
+        let entry = RegisteredTool {
+            component: Arc::new(component),
+            wire,
+            task: definition.task,
         };
-        for component in tools {
-            let definition = component.definition();
-            check_name("tool", &definition.name)?;
-            check_states(&definition.name, definition.required_states(), &provided)?;
-            let wire = definition.to_wire();
-            add(
-                "tool",
-                &mut registry.tools,
-                definition.name,
-                Registered { component, wire },
-            )?;
-        }
-        for component in resources {
-            let definition = component.definition();
-            check_states(&definition.name, definition.required_states(), &provided)?;
-            if definition.is_template() {
-                let wire = definition.to_wire_template();
-                registry.add_template(definition.uri, Registered { component, wire })?;
-            } else {
-                let wire = definition.to_wire_resource();
-                let entry = Registered { component, wire };
-                add("resource", &mut registry.resources, definition.uri, entry)?;
-            }
-        }
-        for component in prompts {
-            let definition = component.definition();
-            check_name("prompt", &definition.name)?;
-            check_states(&definition.name, definition.required_states(), &provided)?;
-            let wire = definition.to_wire();
-            add(
-                "prompt",
-                &mut registry.prompts,
-                definition.name,
-                Registered { component, wire },
-            )?;
-        }
-        registry
-            .templates
-            .sort_by_cached_key(|(_, entry)| breadth(&entry.wire.uri_template));
-        Ok(registry)
+        add("tool", &mut self.tools, definition.name, entry)
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Option<&Registered<dyn Tool, types::Tool>> {
-        self.tools.get(name)
-    }
-
-    pub(crate) fn prompt(&self, name: &str) -> Option<&Registered<dyn Prompt, types::Prompt>> {
-        self.prompts.get(name)
-    }
-
-    /// Finds the resource of `uri`, or the first template that it matches.
-    pub(crate) fn resource(&self, uri: &str) -> Option<(&dyn Resource, ResourceRequest)> {
-        let request = ResourceRequest::new(uri);
-        if let Some(entry) = self.resources.get(uri) {
-            return Some((&*entry.component, request));
-        }
-        self.templates.iter().find_map(|(template, entry)| {
-            let parameters = template.matches(uri)?;
-            Some((
-                &*entry.component,
-                request.clone().with_parameters(parameters),
-            ))
-        })
-    }
-
-    pub(crate) fn list_tools(&self) -> Vec<types::Tool> {
-        self.tools
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
-    }
-
-    pub(crate) fn list_resources(&self) -> Vec<types::Resource> {
-        self.resources
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
-    }
-
-    pub(crate) fn list_templates(&self) -> Vec<types::ResourceTemplate> {
-        self.templates
-            .iter()
-            .map(|(_, entry)| entry.wire.clone())
-            .collect()
-    }
-
-    pub(crate) fn list_prompts(&self) -> Vec<types::Prompt> {
-        self.prompts
-            .values()
-            .map(|entry| entry.wire.clone())
-            .collect()
-    }
-
-    fn add_template(
+    /// Adds a resource or a resource template.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_tool`](Self::add_tool).
+    pub(crate) fn add_resource(
         &mut self,
-        uri: String,
-        entry: Registered<dyn Resource, types::ResourceTemplate>,
+        component: Arc<dyn Resource>,
+        provided: &Provided,
     ) -> Result<()> {
-        if self
-            .templates
-            .iter()
-            .any(|(_, other)| other.wire.uri_template == uri)
-        {
+        let definition = component.definition();
+        check_states(&definition.name, definition.required_states(), provided)?;
+        let completions = definition.completions().clone();
+        if !definition.is_template() {
+            check_completions("resource", &definition.uri, &completions, |_| false)?;
+            let wire = definition.to_wire_resource();
+            let entry = Registered { component, wire };
+            return add("resource", &mut self.resources, definition.uri, entry);
+        }
+        let wire = definition.to_wire_template();
+        let uri = definition.uri.clone();
+        let breadth = Breadth::of(&uri);
+        if self.templates.contains_key(&breadth) {
             return Err(Error::Duplicate {
                 kind: "resource",
                 name: uri,
@@ -159,33 +124,171 @@ impl Registry {
             name: uri,
             reason,
         })?;
-        self.templates.push((template, entry));
+        let is_parameter = |name: &str| template.has_parameter(name);
+        check_completions("resource", &definition.uri, &completions, is_parameter)?;
+        let entry = (template, Registered { component, wire });
+        self.templates.insert(breadth, Arc::new(entry));
+        self.complete(Completed::Template(definition.uri), completions);
         Ok(())
+    }
+
+    /// Adds a prompt.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_tool`](Self::add_tool).
+    pub(crate) fn add_prompt(
+        &mut self,
+        component: Arc<dyn Prompt>,
+        provided: &Provided,
+    ) -> Result<()> {
+        let definition = component.definition();
+        check_name("prompt", &definition.name)?;
+        check_states(&definition.name, definition.required_states(), provided)?;
+        let completions = definition.completions().clone();
+        check_completions("prompt", &definition.name, &completions, |name| {
+            let mut arguments = definition.arguments.iter();
+            arguments.any(|argument| argument.name == name)
+        })?;
+        let wire = definition.to_wire();
+        let entry = Registered { component, wire };
+        add("prompt", &mut self.prompts, definition.name.clone(), entry)?;
+        self.complete(Completed::Prompt(definition.name), completions);
+        Ok(())
+    }
+
+    /// Removes a tool, and tells whether there was one.
+    pub(crate) fn remove_tool(&mut self, name: &str) -> bool {
+        self.tools.remove(name).is_some()
+    }
+
+    /// Removes a resource, or a template, and tells whether there was one.
+    pub(crate) fn remove_resource(&mut self, uri: &str) -> bool {
+        self.completions
+            .remove(&Completed::Template(uri.to_owned()));
+        self.resources.remove(uri).is_some() || self.templates.remove(&Breadth::of(uri)).is_some()
+    }
+
+    /// Removes a prompt, and tells whether there was one.
+    pub(crate) fn remove_prompt(&mut self, name: &str) -> bool {
+        self.completions.remove(&Completed::Prompt(name.to_owned()));
+        self.prompts.remove(name).is_some()
+    }
+
+    /// Returns the registry without the components that are disabled.
+    pub(crate) fn without(&self, disabled: &Disabled) -> Self {
+        let mut visible = self.clone();
+        for name in &disabled.tools {
+            visible.remove_tool(name);
+        }
+        for uri in &disabled.resources {
+            visible.remove_resource(uri);
+        }
+        for name in &disabled.prompts {
+            visible.remove_prompt(name);
+        }
+        visible
+    }
+
+    pub(crate) fn tool(&self, name: &str) -> Option<&Arc<RegisteredTool>> {
+        self.tools.get(name)
+    }
+
+    pub(crate) fn prompt(&self, name: &str) -> Option<&Arc<RegisteredPrompt>> {
+        self.prompts.get(name)
+    }
+
+    /// Finds the resource of `uri`, or the first template that it matches.
+    pub(crate) fn resource(&self, uri: &str) -> Option<(Arc<dyn Resource>, ResourceRequest)> {
+        let request = ResourceRequest::new(uri);
+        if let Some(entry) = self.resources.get(uri) {
+            return Some((Arc::clone(&entry.component), request));
+        }
+        self.templates.values().find_map(|found| {
+            let (template, entry) = &**found;
+            let parameters = template.matches(uri)?;
+            let request = request.clone().with_parameters(parameters);
+            Some((Arc::clone(&entry.component), request))
+        })
+    }
+
+    /// Tells whether calls of a tool can become tasks.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.tools.values().any(|entry| entry.task.is_some())
+    }
+
+    /// Tells whether there is a resource or a template written as `uri`.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        self.resources.contains_key(uri) || self.templates.contains_key(&Breadth::of(uri))
+    }
+
+    /// Finds what suggests values for an argument.
+    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<&Arc<dyn Complete>> {
+        self.completions.get(of)?.get(argument)
+    }
+
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.completions.is_empty()
+    }
+
+    pub(crate) fn list_tools(&self, after: Option<&str>, size: usize) -> Page<types::Tool> {
+        Page::of(&self.tools, after, size, |entry| entry.wire.clone())
+    }
+
+    pub(crate) fn list_resources(&self, after: Option<&str>, size: usize) -> Page<types::Resource> {
+        Page::of(&self.resources, after, size, |entry| entry.wire.clone())
+    }
+
+    pub(crate) fn list_templates(
+        &self,
+        after: Option<&str>,
+        size: usize,
+    ) -> Page<types::ResourceTemplate> {
+        Page::of(&self.templates, after, size, |entry| entry.1.wire.clone())
+    }
+
+    pub(crate) fn list_prompts(&self, after: Option<&str>, size: usize) -> Page<types::Prompt> {
+        Page::of(&self.prompts, after, size, |entry| entry.wire.clone())
+    }
+
+    fn complete(&mut self, component: Completed, completions: Completions) {
+        if !completions.is_empty() {
+            self.completions.insert(component, completions);
+        }
     }
 }
 
-/// Orders templates by how much they match, so that the one that says most is asked first: those
-/// without `{x*}` before those with, then the one with more text of its own, then by the alphabet.
-fn breadth(template: &str) -> (usize, Reverse<usize>, String) {
-    let folders = template.matches("*}").count();
-    let mut inside = false;
-    let text = template.chars().filter(|c| {
-        inside = (inside || *c == '{') && *c != '}';
-        !inside && *c != '}'
-    });
-    (folders, Reverse(text.count()), template.to_owned())
+/// How much a template matches, so that the one that says most is asked first: those without `{x*}`
+/// before those with, then the one with more text of its own, then by the alphabet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Breadth(usize, Reverse<usize>, String);
+
+impl Key for Breadth {
+    fn of(template: &str) -> Self {
+        let folders = template.matches("*}").count();
+        let mut inside = false;
+        let text = template.chars().filter(|c| {
+            inside = (inside || *c == '{') && *c != '}';
+            !inside && *c != '}'
+        });
+        Self(folders, Reverse(text.count()), template.to_owned())
+    }
+
+    fn name(&self) -> &str {
+        &self.2
+    }
 }
 
 /// Adds an entry under a name that no other one has.
 fn add<E>(
     kind: &'static str,
-    entries: &mut BTreeMap<String, E>,
+    entries: &mut BTreeMap<String, Arc<E>>,
     name: String,
     entry: E,
 ) -> Result<()> {
     match entries.entry(name) {
         Entry::Vacant(place) => {
-            place.insert(entry);
+            place.insert(Arc::new(entry));
             Ok(())
         }
         Entry::Occupied(taken) => Err(Error::Duplicate {
@@ -209,12 +312,28 @@ fn check_name(kind: &'static str, name: &str) -> Result<()> {
     })
 }
 
-/// Checks that everything a component takes is provided.
-fn check_states(
-    component: &str,
-    required: &RequiredStates,
-    provided: impl Fn(TypeId) -> bool,
+/// Checks that all that is completed is an argument.
+fn check_completions(
+    kind: &'static str,
+    name: &str,
+    completions: &Completions,
+    is_argument: impl Fn(&str) -> bool,
 ) -> Result<()> {
+    match completions
+        .arguments()
+        .find(|argument| !is_argument(argument))
+    {
+        None => Ok(()),
+        Some(argument) => Err(Error::InvalidComponent {
+            kind,
+            name: name.to_owned(),
+            reason: format!("it completes `{argument}`, which is none of its arguments"),
+        }),
+    }
+}
+
+/// Checks that everything a component takes is provided.
+fn check_states(component: &str, required: &RequiredStates, provided: &Provided) -> Result<()> {
     match required.iter().find(|(id, _)| !provided(*id)) {
         None => Ok(()),
         Some((_, state)) => Err(Error::MissingState {
@@ -231,7 +350,7 @@ mod tests {
     #[test]
     fn the_template_that_says_most_is_asked_first() {
         let mut templates = ["x://{a*}", "x://{b}", "x://{z}/tail", "x://users/{id}"];
-        templates.sort_by_cached_key(|template| breadth(template));
+        templates.sort_by_cached_key(|template| Breadth::of(template));
         assert_eq!(
             templates,
             ["x://users/{id}", "x://{z}/tail", "x://{b}", "x://{a*}"]

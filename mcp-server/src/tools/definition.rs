@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::FromContext;
+use crate::TaskOptions;
 use crate::component::{RequiredStates, meta_of, title_of};
-use crate::types::{self, JsonObject, ToolAnnotations, object};
+use crate::types::{self, Icon, JsonObject, MetaObject, ToolAnnotations, object};
 
 /// What a tool says of itself: its name, what it does, what it takes and what it returns.
 #[derive(Clone, Debug)]
@@ -27,7 +29,21 @@ pub struct ToolDefinition {
     pub input_schema: JsonObject,
     /// The JSON Schema of the structured result; always that of an object.
     pub output_schema: Option<JsonObject>,
+    /// How calls become tasks; `None` when they do not.
+    pub task: Option<TaskOptions>,
+    /// Pictures that stand for the tool.
+    pub icons: Vec<Icon>,
+    /// What else clients can read of the tool, beside its tags.
+    pub meta: MetaObject,
+    /// How long a call may take; as long as it likes when `None`.
+    pub timeout: Option<Duration>,
+    /// Whether clients see the tool and can call it.
+    pub enabled: bool,
     required_states: RequiredStates,
+    /// Whether a call blocks the thread that it is made on.
+    is_inline: bool,
+    /// What is wrong with it, as far as making it has shown.
+    problem: Option<String>,
 }
 
 impl ToolDefinition {
@@ -39,13 +55,16 @@ impl ToolDefinition {
             description: None,
             tags: BTreeSet::new(),
             annotations: None,
-            input_schema: object(json!({
-                "type": "object",
-                "properties": {},
-                "additionalProperties": false,
-            })),
+            input_schema: no_arguments(),
             output_schema: None,
+            task: None,
+            icons: Vec::new(),
+            meta: MetaObject::new(),
+            timeout: None,
+            enabled: true,
             required_states: RequiredStates::default(),
+            is_inline: false,
+            problem: None,
         }
     }
 
@@ -92,6 +111,53 @@ impl ToolDefinition {
         self
     }
 
+    /// Lets calls become tasks. Defaults to no task.
+    #[must_use]
+    pub fn with_task(mut self, options: TaskOptions) -> Self {
+        self.task = Some(options);
+        self
+    }
+
+    /// Sets the pictures that stand for the tool. Defaults to none.
+    #[must_use]
+    pub fn with_icons(mut self, icons: impl IntoIterator<Item = Icon>) -> Self {
+        self.icons = icons.into_iter().collect();
+        self
+    }
+
+    /// Sets what else clients can read of the tool, its `_meta`; the tags are added to it. Defaults
+    /// to nothing.
+    #[must_use]
+    pub fn with_meta(mut self, meta: MetaObject) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// Sets how long a call may take. Defaults to as long as it likes.
+    ///
+    /// A call that takes longer is dropped, and its client gets the JSON-RPC error -32000. What a
+    /// plain function does on a thread of its own goes on; its result is lost.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether clients see the tool and can call it. Defaults to `true`.
+    #[must_use]
+    pub fn with_enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Says that a call blocks the thread that it is made on, so that it cannot be cut short by a
+    /// timeout. Defaults to that it does not.
+    #[must_use]
+    pub fn with_inline(mut self) -> Self {
+        self.is_inline = true;
+        self
+    }
+
     /// Says that the tool takes a `P` out of its context, so that building the server fails when
     /// nothing provides it.
     #[must_use]
@@ -103,6 +169,42 @@ impl ToolDefinition {
     /// Returns the state types that the tool takes.
     pub(crate) fn required_states(&self) -> &RequiredStates {
         &self.required_states
+    }
+
+    /// Says that the definition is invalid. The first `problem` counts.
+    pub(crate) fn refuse(&mut self, problem: impl Into<String>) {
+        self.problem.get_or_insert(problem.into());
+    }
+
+    /// Checks what the types of the fields leave open.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        if self.is_inline && self.timeout.is_some() {
+            let reason = "a timeout cannot cut short an inline function; remove one of the two";
+            return Err(reason.to_owned());
+        }
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err("a timeout of 0 leaves no time for a call".to_owned());
+        }
+        let is_object =
+            |schema: &JsonObject| schema.get("type").is_some_and(|kind| kind == "object");
+        if !is_object(&self.input_schema) {
+            return Err("the input schema is not of \"type\": \"object\"".to_owned());
+        }
+        if self
+            .output_schema
+            .as_ref()
+            .is_some_and(|schema| !is_object(schema))
+        {
+            return Err("the output schema is not of \"type\": \"object\"".to_owned());
+        }
+        Ok(())
     }
 
     /// Returns the tool as `tools/list` shows it.
@@ -121,9 +223,32 @@ impl ToolDefinition {
         tool.title = Some(title);
         tool.output_schema = self.output_schema.clone().map(Arc::new);
         tool.annotations = self.annotations.clone();
-        tool.meta = meta_of(&self.tags);
+        tool.icons = (!self.icons.is_empty()).then(|| self.icons.clone());
+        tool.meta = self.wire_meta();
         tool
     }
+
+    fn wire_meta(&self) -> Option<MetaObject> {
+        let mut meta = self.meta.clone();
+        for (key, ours) in meta_of(&self.tags).into_iter().flat_map(|meta| meta.0) {
+            match (meta.get_mut(&key), ours) {
+                (Some(Value::Object(theirs)), Value::Object(ours)) => theirs.extend(ours),
+                (_, ours) => {
+                    meta.insert(key, ours);
+                }
+            }
+        }
+        (!meta.is_empty()).then_some(meta)
+    }
+}
+
+/// Returns the JSON Schema of no arguments at all.
+pub(super) fn no_arguments() -> JsonObject {
+    object(json!({
+        "type": "object",
+        "properties": {},
+        "additionalProperties": false,
+    }))
 }
 
 #[cfg(test)]

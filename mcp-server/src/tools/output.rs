@@ -14,7 +14,7 @@ const WRAPPED: &str = "result";
 /// How the values of one type become structured results.
 #[derive(Debug)]
 pub enum OutputShape {
-    /// No schema: objects as they are, other values as text only.
+    /// No schema, or that of nothing: objects as they are, other values as text only.
     Unknown,
     /// Objects, by this schema.
     Object(JsonObject),
@@ -35,7 +35,8 @@ impl OutputShape {
         for noise in ["$schema", "title", "description"] {
             schema.remove(noise);
         }
-        if schema.is_empty() {
+        let is_nothing = schema.get("type").is_some_and(|kind| kind == "null");
+        if schema.is_empty() || is_nothing {
             return Self::Unknown;
         }
         if schema.get("type").is_some_and(|kind| kind == "object") {

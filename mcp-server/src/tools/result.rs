@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::OutputShape;
+use super::content::IntoContent;
+use super::output::OutputShape;
 use crate::ToolError;
 use crate::types::{CallToolResult, ContentBlock, MetaObject};
 
@@ -12,10 +13,9 @@ use crate::types::{CallToolResult, ContentBlock, MetaObject};
 /// # Examples
 ///
 /// ```
-/// use mcp_server::ToolResult;
-/// use mcp_server::types::ContentBlock;
+/// use mcp_server::{Image, ToolResult};
 ///
-/// let result = ToolResult::text("a cat").with_content(ContentBlock::image("aGk=", "image/png"));
+/// let result = ToolResult::text("a cat").with_content(Image::new(vec![0], "image/png"));
 /// assert_eq!(result.content.len(), 2);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct ToolResult {
     pub structured: Option<Value>,
     /// What the result says beside its content.
     pub meta: Option<MetaObject>,
+    /// Whether the tool failed, and the content says how.
+    pub is_error: bool,
 }
 
 impl ToolResult {
@@ -44,10 +46,18 @@ impl ToolResult {
         OutputShape::Unknown.result(value)
     }
 
+    /// Makes the result of a tool that failed, with a text that says how. Unlike a [`ToolError`] it
+    /// may hold more content and a value.
+    pub fn error(text: impl Into<String>) -> Self {
+        let mut result = Self::text(text);
+        result.is_error = true;
+        result
+    }
+
     /// Adds a block of content.
     #[must_use]
-    pub fn with_content(mut self, block: ContentBlock) -> Self {
-        self.content.push(block);
+    pub fn with_content(mut self, content: impl IntoContent) -> Self {
+        self.content.push(content.into_content());
         self
     }
 
@@ -70,22 +80,8 @@ impl ToolResult {
         let mut result = CallToolResult::success(self.content);
         result.structured_content = self.structured;
         result.meta = self.meta;
+        result.is_error = Some(self.is_error);
         result
-    }
-}
-
-impl From<ContentBlock> for ToolResult {
-    fn from(block: ContentBlock) -> Self {
-        vec![block].into()
-    }
-}
-
-impl From<Vec<ContentBlock>> for ToolResult {
-    fn from(content: Vec<ContentBlock>) -> Self {
-        Self {
-            content,
-            ..Self::default()
-        }
     }
 }
 

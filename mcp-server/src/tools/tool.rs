@@ -1,12 +1,14 @@
 //! [`Tool`]: the trait behind `#[tool]`.
 
+use std::sync::Arc;
+
 use crate::types::JsonObject;
 use crate::{BoxFuture, Context, ToolDefinition, ToolError, ToolResult};
 
 /// A function that a client, or the model behind it, calls.
 ///
-/// [`#[tool]`](macro@crate::tool) implements it for a function. By hand it takes the arguments as
-/// they came: nothing has checked them against [`ToolDefinition::input_schema`].
+/// [`#[tool]`](macro@crate::tool) implements it for a function, and [`tool_fn`](crate::tool_fn) for
+/// a closure. A server calls it with arguments that fit [`ToolDefinition::input_schema`].
 ///
 /// # Examples
 ///
@@ -50,3 +52,25 @@ pub trait Tool: Send + Sync + 'static {
         arguments: JsonObject,
     ) -> BoxFuture<'_, Result<ToolResult, ToolError>>;
 }
+
+/// Lets a pointer to a tool be one.
+macro_rules! pointers {
+    ($($pointer:ident)+) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<T: Tool + ?Sized> Tool for $pointer<T> {
+            fn definition(&self) -> ToolDefinition {
+                (**self).definition()
+            }
+
+            fn run(
+                &self,
+                cx: Context,
+                arguments: JsonObject,
+            ) -> BoxFuture<'_, Result<ToolResult, ToolError>> {
+                (**self).run(cx, arguments)
+            }
+        }
+    )+};
+}
+
+pointers! { Arc Box }

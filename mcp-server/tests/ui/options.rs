@@ -28,6 +28,24 @@ fn unknown_annotation() {}
 #[tool(annotations(read_only = "yes"))]
 fn no_bool() {}
 
+#[tool(timeout = 30)]
+fn no_duration() {}
+
+#[tool(enabled = "yes")]
+fn no_bool_either() {}
+
+#[tool(inline)]
+async fn inline_anyway() {}
+
+#[tool(inline, timeout = std::time::Duration::from_secs(1))]
+fn endless() {}
+
+#[tool(meta(a = 1, a = 2))]
+fn twice_meta() {}
+
+#[tool(output_schema = u8)]
+fn no_list() {}
+
 #[resource]
 fn no_uri() -> String {
     String::new()

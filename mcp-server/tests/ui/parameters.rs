@@ -30,4 +30,9 @@ fn same_name(a: i64, #[serde(rename = "a")] b: i64) {}
 #[tool]
 fn foreign_docs() {}
 
+#[prompt]
+fn nothing_to_say(#[complete()] a: String) -> String {
+    a
+}
+
 fn main() {}

@@ -102,6 +102,15 @@ fn setters(function: &Function, options: &Options) -> Result<TokenStream> {
     Ok(quote!(#title #description #tags #(#injected)*))
 }
 
+/// Writes the setters of what suggests values for parameters.
+fn completions(function: &Function) -> TokenStream {
+    let setters = function.arguments().filter_map(|parameter| {
+        let (name, source) = (&parameter.name, parameter.completion.as_ref()?);
+        Some(quote!(.with_completion(#name, #source)))
+    });
+    quote!(#(#setters)*)
+}
+
 fn setter(method: &str, value: Option<&LitStr>) -> Option<TokenStream> {
     let method = format_ident!("{method}");
     value.map(|value| quote!(.#method(#value)))
@@ -160,14 +169,16 @@ fn take_injected(function: &Function) -> TokenStream {
 }
 
 /// Writes the call of the function, whose value becomes `__value`; an error of its own becomes an
-/// `error`.
-fn call(function: &Function, error: &TokenStream) -> TokenStream {
+/// `error`. A plain function gets a thread of its own unless it is `inline`.
+fn call(function: &Function, error: &TokenStream, inline: bool) -> TokenStream {
     let variables = function
         .parameters
         .iter()
         .map(|parameter| variable(&parameter.ident));
     let call = if function.is_async() {
         quote!(__component.call(#(#variables),*).await)
+    } else if inline {
+        quote!(__component.call(#(#variables),*))
     } else {
         quote! {
             ::mcp_server::__private::blocking(move || __component.call(#(#variables),*)).await?

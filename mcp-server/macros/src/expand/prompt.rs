@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Result;
 
-use super::{at, call, component, name, setters, take_arguments, take_injected};
+use super::{at, call, completions, component, name, setters, take_arguments, take_injected};
 use crate::function::Function;
 use crate::options::Options;
 
@@ -28,18 +28,19 @@ pub(crate) fn prompt(function: &Function, options: &Options) -> Result<TokenStre
             ))
         }
     });
+    let completions = completions(function);
     let error = quote_spanned!(at(&function.output)=> ::mcp_server::PromptError);
     let schema = quote!(::mcp_server::types::JsonObject::new());
     let take_arguments = take_arguments(function, "take_text", &error, &schema);
     let take_injected = take_injected(function);
-    let call = call(function, &error);
+    let call = call(function, &error, false);
     let result = quote_spanned! {at(&function.output)=>
         <::mcp_server::PromptResult as ::core::convert::From<_>>::from(__value)
     };
     let implementation = quote! {
         impl ::mcp_server::Prompt for #ident {
             fn definition(&self) -> ::mcp_server::PromptDefinition {
-                ::mcp_server::PromptDefinition::new(#name) #setters #(#arguments)*
+                ::mcp_server::PromptDefinition::new(#name) #setters #(#arguments)* #completions
             }
 
             fn render(

@@ -4,7 +4,9 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Error, LitStr, Result};
 
-use super::{at, call, component, name, setter, setters, take_injected, value_type, variable};
+use super::{
+    at, call, completions, component, name, setter, setters, take_injected, value_type, variable,
+};
 use crate::function::{Errors, Function, last_segment};
 use crate::options::Options;
 use crate::syntax::Template;
@@ -34,8 +36,9 @@ pub(crate) fn resource(
         quote_spanned!(at(ty)=> let #variable: #ty = __parameters.#take(#name)?;)
     });
     let take_injected = take_injected(function);
+    let completions = completions(function);
     let error = quote_spanned!(at(&function.output)=> ::mcp_server::ResourceError);
-    let call = call(function, &error);
+    let call = call(function, &error, false);
     let value = value_type(function);
     let declared = match &options.mime_type {
         Some(mime_type) => quote!(::core::option::Option::Some(#mime_type)),
@@ -47,7 +50,7 @@ pub(crate) fn resource(
     let implementation = quote! {
         impl ::mcp_server::Resource for #ident {
             fn definition(&self) -> ::mcp_server::ResourceDefinition {
-                ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type
+                ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type #completions
             }
 
             fn read(

@@ -2,7 +2,8 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::Result;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Result};
 
 use super::{at, call, component, name, setters, take_arguments, take_injected, value_type};
 use crate::function::Function;
@@ -13,7 +14,9 @@ pub(crate) fn tool(function: &Function, options: &Options) -> Result<TokenStream
     let ident = &function.item.sig.ident;
     let name = name(function, options);
     let setters = setters(function, options)?;
+    check_inline(function, options)?;
     let annotations = annotations(options);
+    let others = others(options);
     let fields = function.arguments().map(|parameter| {
         let (ident, ty, schema) = (&parameter.ident, &parameter.ty, &parameter.schema);
         let doc = parameter.description.iter();
@@ -23,10 +26,16 @@ pub(crate) fn tool(function: &Function, options: &Options) -> Result<TokenStream
     let schema = quote!(::mcp_server::Tool::definition(&__component).input_schema);
     let take_arguments = take_arguments(function, "take", &error, &schema);
     let take_injected = take_injected(function);
-    let call = call(function, &error);
+    let call = call(function, &error, options.inline.is_some());
     let value = value_type(function);
     let span = at(&function.output);
     let shape = quote_spanned!(span=> __output.shape());
+    let described = match &options.output_schema {
+        Some(ty) => {
+            quote_spanned!(at(ty)=> ::mcp_server::__private::OutputShape::of::<#ty>())
+        }
+        None => shape.clone(),
+    };
     let result = quote_spanned!(span=> __output.result(__value, __shape));
     let implementation = quote! {
         impl ::mcp_server::Tool for #ident {
@@ -44,8 +53,9 @@ pub(crate) fn tool(function: &Function, options: &Options) -> Result<TokenStream
                 let __definition = ::mcp_server::ToolDefinition::new(#name)
                     #setters
                     #annotations
+                    #others
                     .with_input_schema(::mcp_server::__private::input_schema::<__Arguments>());
-                match #shape.schema() {
+                match #described.schema() {
                     ::core::option::Option::Some(__schema) => __definition
                         .with_output_schema(::core::clone::Clone::clone(__schema)),
                     ::core::option::Option::None => __definition,
@@ -87,4 +97,50 @@ fn annotations(options: &Options) -> Option<TokenStream> {
     });
     (!given.is_empty())
         .then(|| quote!(.with_annotations(::mcp_server::types::ToolAnnotations::new() #(#hints)*)))
+}
+
+/// Checks that an inline function is a plain one without a timeout, which could not cut it short.
+fn check_inline(function: &Function, options: &Options) -> Result<()> {
+    let Some(inline) = &options.inline else {
+        return Ok(());
+    };
+    let message = if function.is_async() {
+        "an async function needs no `inline`: it runs where the call is"
+    } else if options.timeout.is_some() {
+        "a timeout cannot cut short an inline function; remove one of the two"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(inline.span(), message))
+}
+
+fn others(options: &Options) -> TokenStream {
+    let icons = options.icons.iter().map(|icon| match icon {
+        Expr::Lit(address) => quote!(::mcp_server::types::Icon::new(#address)),
+        icon => quote!(#icon),
+    });
+    let icons = (!options.icons.is_empty()).then(|| quote!(.with_icons([#(#icons),*])));
+    let meta = options.meta.iter().map(|(key, value)| {
+        let value = quote_spanned! {at(value)=>
+            <::mcp_server::__private::Value as ::core::convert::From<_>>::from(#value)
+        };
+        quote!((#key, #value))
+    });
+    let meta = (!options.meta.is_empty())
+        .then(|| quote!(.with_meta(::mcp_server::__private::meta([#(#meta),*]))));
+    let timeout = options.timeout.iter();
+    let enabled = options.enabled.iter();
+    let inline = options.inline.iter().map(|_| quote!(.with_inline()));
+    let task = options
+        .task
+        .iter()
+        .map(|options| quote!(.with_task(::mcp_server::TaskOptions::new() #(.#options())*)));
+    quote! {
+        #icons
+        #meta
+        #(#task)*
+        #(.with_timeout(#timeout))*
+        #(.with_enabled(#enabled))*
+        #(#inline)*
+    }
 }

@@ -1,0 +1,171 @@
+//! [`Components`]: the registry of a running server, and what is told of its changes.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arc_swap::ArcSwap;
+use kv_core::Store;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::changes::{Change, Changes, Watcher};
+use super::registry::{Completed, Provided, RegisteredPrompt, RegisteredTool, Registry};
+use super::switches::{self, Disabled};
+use crate::{Complete, Error, Resource, ResourceRequest, Result};
+
+/// The registry of a running server: each request looks at it as it is at that moment, and a change
+/// replaces it.
+pub(crate) struct Components {
+    /// What clients see.
+    current: ArcSwap<Registry>,
+    /// What there is. Held while `current` is replaced.
+    all: Mutex<All>,
+    changes: Changes,
+    provided: Box<Provided>,
+    /// Held while [`Disabled`] goes from or to the store, so that what is read first is not taken
+    /// for what is newest.
+    store: AsyncMutex<Option<Arc<dyn Store>>>,
+    /// Ends the following of other instances.
+    following: OnceLock<DropGuard>,
+}
+
+struct All {
+    registry: Registry,
+    disabled: Disabled,
+}
+
+impl All {
+    fn visible(&self) -> Arc<Registry> {
+        Arc::new(self.registry.without(&self.disabled))
+    }
+}
+
+impl Components {
+    /// `provided` tells which state types components may take that are added later.
+    pub(crate) fn new(registry: Registry, provided: Box<Provided>) -> Self {
+        let disabled = Disabled::default();
+        let all = All { registry, disabled };
+        Self {
+            current: ArcSwap::new(all.visible()),
+            all: Mutex::new(all),
+            changes: Changes::new(),
+            provided,
+            store: AsyncMutex::new(None),
+            following: OnceLock::new(),
+        }
+    }
+
+    /// Disables what is disabled in `store`, from now on.
+    pub(crate) async fn open(self: &Arc<Self>, store: &Arc<dyn Store>) -> Result<()> {
+        self.load(&**store).await?;
+        *self.store.lock().await = Some(Arc::clone(store));
+        let over = CancellationToken::new();
+        if store.info().shared && self.following.set(over.clone().drop_guard()).is_ok() {
+            let following = switches::follow(Arc::downgrade(self), Arc::clone(store));
+            tokio::spawn(over.run_until_cancelled_owned(following));
+        }
+        Ok(())
+    }
+
+    /// Disables what is disabled in `store` now.
+    pub(crate) async fn load(&self, store: &dyn Store) -> Result<(), kv_core::Error> {
+        let _syncing = self.store.lock().await;
+        self.disable(Disabled::load(store).await?);
+        Ok(())
+    }
+
+    /// Changes what is disabled, in the store too.
+    pub(crate) async fn switch(&self, change: impl FnMut(&mut Disabled) + Send) -> Result<()> {
+        let store = self.store.lock().await;
+        let store = store.as_deref().ok_or(Error::NotStarted)?;
+        self.disable(Disabled::change(store, change).await?);
+        Ok(())
+    }
+
+    fn disable(&self, disabled: Disabled) {
+        let mut all = self.all();
+        let before = mem::replace(&mut all.disabled, disabled);
+        if before == all.disabled {
+            return;
+        }
+        self.current.store(all.visible());
+        let changed = [
+            (before.tools != all.disabled.tools, Change::Tools),
+            (
+                before.resources != all.disabled.resources,
+                Change::Resources,
+            ),
+            (before.prompts != all.disabled.prompts, Change::Prompts),
+        ];
+        drop(all);
+        for (_, change) in changed.into_iter().filter(|(changed, _)| *changed) {
+            self.changes.tell(change);
+        }
+    }
+
+    /// Changes the registry, and tells of it if `edit` has changed anything, which it returns.
+    pub(crate) fn edit(
+        &self,
+        change: Change,
+        edit: impl FnOnce(&mut Registry, &Provided) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut all = self.all();
+        if !edit(&mut all.registry, &*self.provided)? {
+            return Ok(false);
+        }
+        self.current.store(all.visible());
+        drop(all);
+        self.changes.tell(change);
+        Ok(true)
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a change that is none of the registry.
+    pub(crate) fn tell(&self, change: Change) {
+        self.changes.tell(change);
+    }
+
+    /// Watches for changes from now on.
+    pub(crate) fn watch(&self) -> Watcher {
+        self.changes.watch()
+    }
+
+    /// Returns the registry as it is now.
+    pub(crate) fn current(&self) -> Arc<Registry> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn tool(&self, name: &str) -> Option<Arc<RegisteredTool>> {
+        self.current.load().tool(name).cloned()
+    }
+
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.current.load().has_tasks()
+    }
+
+    pub(crate) fn prompt(&self, name: &str) -> Option<Arc<RegisteredPrompt>> {
+        self.current.load().prompt(name).cloned()
+    }
+
+    /// Finds the resource of `uri`, or the first template that it matches.
+    pub(crate) fn resource(&self, uri: &str) -> Option<(Arc<dyn Resource>, ResourceRequest)> {
+        self.current.load().resource(uri)
+    }
+
+    /// Tells whether there is a resource or a template written as `uri`.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        self.current.load().has_resource(uri)
+    }
+
+    /// Finds what suggests values for an argument.
+    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<Arc<dyn Complete>> {
+        self.current.load().completion(of, argument).cloned()
+    }
+
+    pub(crate) fn has_completions(&self) -> bool {
+        self.current.load().has_completions()
+    }
+}

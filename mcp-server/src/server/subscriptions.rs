@@ -1,0 +1,165 @@
+//! [`Subscriptions`]: what the client of one connection hears of changes.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rmcp::service::{Peer, ServiceError, SubscriptionContext, SubscriptionSendError};
+use rmcp::{ErrorData, RoleServer};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::changes::{Changed, Watcher};
+use crate::types::{ResourceUpdatedNotificationParam, SubscriptionFilter};
+
+/// How many resources one client may watch.
+const MAX_WATCHED: usize = 1_000;
+
+/// What the client of one connection hears of changes: in a session, all changes of the lists and
+/// those of the resources that it has subscribed to; on a stateless connection, what each of its
+/// `subscriptions/listen` asks for.
+#[derive(Default)]
+pub(crate) struct Subscriptions {
+    uris: Arc<Mutex<BTreeSet<String>>>,
+    /// Ends what the session is told, together with the connection.
+    telling: OnceLock<DropGuard>,
+    /// Watches since before the acknowledgements that are under way, so that the changes which
+    /// clients make as soon as they have read one are not missed.
+    watching: Mutex<VecDeque<Watcher>>,
+}
+
+impl Subscriptions {
+    /// Adds a resource to those that a session watches.
+    ///
+    /// # Errors
+    ///
+    /// When it watches 1,000 already.
+    pub(crate) fn add(&self, uri: String) -> Result<(), ErrorData> {
+        let mut uris = lock(&self.uris);
+        if uris.len() >= MAX_WATCHED && !uris.contains(&uri) {
+            let message = format!("a session may subscribe to {MAX_WATCHED} resources");
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        uris.insert(uri);
+        Ok(())
+    }
+
+    /// Removes a resource from those that a session watches.
+    pub(crate) fn remove(&self, uri: &str) {
+        lock(&self.uris).remove(uri);
+    }
+
+    /// Begins to tell a session of changes. Once is enough.
+    pub(crate) fn tell(&self, mut watcher: Watcher, peer: Peer<RoleServer>) {
+        let over = CancellationToken::new();
+        if self.telling.set(over.clone().drop_guard()).is_err() {
+            return;
+        }
+        let uris = Arc::clone(&self.uris);
+        let telling = async move {
+            while let Some(changed) = watcher.changed().await {
+                let uris: Vec<_> = changed.of(&*lock(&uris)).cloned().collect();
+                if tell_session(&changed, uris, &peer).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::spawn(over.run_until_cancelled_owned(telling));
+    }
+
+    /// Watches from now on for a subscription that is about to be acknowledged.
+    pub(crate) fn prepare(&self, watcher: Watcher) {
+        lock(&self.watching).push_back(watcher);
+    }
+
+    /// Returns what has watched since the acknowledgement of a subscription, or longer.
+    pub(crate) fn prepared(&self) -> Option<Watcher> {
+        lock(&self.watching).pop_front()
+    }
+}
+
+impl fmt::Debug for Subscriptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriptions").finish_non_exhaustive()
+    }
+}
+
+/// Tells a subscription of changes until its client ends it or the server stops.
+pub(crate) async fn listen(
+    subscription: &SubscriptionContext,
+    mut watcher: Watcher,
+    stopping: &CancellationToken,
+) {
+    let telling = async {
+        while let Some(changed) = watcher.changed().await {
+            if tell_subscription(&changed, subscription).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = telling => {}
+        () = subscription.cancelled() => {}
+        () = stopping.cancelled() => {}
+    }
+}
+
+async fn tell_session(
+    changed: &Changed,
+    uris: Vec<String>,
+    peer: &Peer<RoleServer>,
+) -> Result<(), ServiceError> {
+    if changed.tools {
+        peer.notify_tool_list_changed().await?;
+    }
+    if changed.resources {
+        peer.notify_resource_list_changed().await?;
+    }
+    if changed.prompts {
+        peer.notify_prompt_list_changed().await?;
+    }
+    for uri in uris {
+        let update = ResourceUpdatedNotificationParam::new(uri);
+        peer.notify_resource_updated(update).await?;
+    }
+    Ok(())
+}
+
+async fn tell_subscription(
+    changed: &Changed,
+    subscription: &SubscriptionContext,
+) -> Result<(), SubscriptionSendError> {
+    let (sink, accepted) = (subscription.sink(), subscription.accepted());
+    if changed.tools && accepted.tools_list_changed == Some(true) {
+        sink.notify_tool_list_changed().await?;
+    }
+    if changed.resources && accepted.resources_list_changed == Some(true) {
+        sink.notify_resource_list_changed().await?;
+    }
+    if changed.prompts && accepted.prompts_list_changed == Some(true) {
+        sink.notify_prompt_list_changed().await?;
+    }
+    for uri in changed.of(accepted.resource_subscriptions.iter().flatten()) {
+        sink.notify_resource_updated(uri).await?;
+    }
+    Ok(())
+}
+
+/// Returns what a subscription can hear of what it wants: all lists, and those of the first 1,000
+/// resources of which `exists` is true.
+pub(crate) fn accept(
+    wanted: &SubscriptionFilter,
+    exists: impl Fn(&str) -> bool,
+) -> SubscriptionFilter {
+    let uris = wanted.resource_subscriptions.iter().flatten();
+    let uris = uris.take(MAX_WATCHED).filter(|uri| exists(uri)).cloned();
+    SubscriptionFilter::builder()
+        .tools_list_changed()
+        .resources_list_changed()
+        .prompts_list_changed()
+        .resource_subscriptions(uris)
+        .build()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
