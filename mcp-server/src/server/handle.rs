@@ -35,8 +35,8 @@ use crate::{Prompt, Resource, Result, Tool, types};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = mcp_server::Server::builder("Pupil").tool(learn).build()?;
-/// let client = server.test_client().await?;
-/// client.call_tool("learn", serde_json::Value::Null).await?;
+/// let client = Client::connect(&server).await?;
+/// client.call_tool_result("learn", serde_json::Value::Null).await?;
 /// assert_eq!(client.list_tools().await?.len(), 2);
 /// assert_eq!(server.handle().tools()[0].name, "answer");
 /// assert!(server.handle().remove_tool("answer"));
