@@ -90,7 +90,6 @@ pub struct Client {
 
 impl Client {
     /// Starts setting up a client.
-    #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }

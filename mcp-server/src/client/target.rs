@@ -96,6 +96,7 @@ pub(super) fn http(
 
 /// Starts a server's process.
 pub(super) fn process(mut command: Command) -> Result<(TokioChildProcess, String), ClientError> {
+    command.kill_on_drop(true);
     let shown = command
         .as_std()
         .get_program()

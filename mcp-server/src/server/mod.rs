@@ -53,7 +53,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// # Examples
 ///
 /// ```
-/// use mcp_server::{Server, tool};
+/// use mcp_server::{Client, Server, tool};
 ///
 /// /// Adds two numbers.
 /// #[tool]
@@ -64,8 +64,8 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = Server::builder("Calculator").tool(add).build()?;
 /// let client = Client::connect(&server).await?;
-/// let answer = client.call_tool_result("add", serde_json::json!({ "a": 1, "b": 2 })).await?;
-/// assert_eq!(answer.structured_content, Some(serde_json::json!({ "result": 3 })));
+/// let sum: i64 = client.call_tool("add", serde_json::json!({ "a": 1, "b": 2 })).await?;
+/// assert_eq!(sum, 3);
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
