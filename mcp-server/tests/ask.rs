@@ -724,7 +724,7 @@ struct Ear {
 
 impl Ear {
     fn listen(&self, user: ClientBuilder, level: LogLevel) -> ClientBuilder {
-        let (messages, progress) = (self.messages.clone(), self.progress.clone());
+        let (messages, progress) = (Arc::clone(&self.messages), Arc::clone(&self.progress));
         let hear =
             move |LogMessage { level, data, .. }| messages.lock().unwrap().push((level, data));
         user.log_handler(level, hear)

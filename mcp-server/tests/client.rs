@@ -87,7 +87,7 @@ async fn hang(begun: State<Signals>) {
     }
     let dropped = Dropped(Signals::clone(&begun));
     dropped.0.0[0].notify_one();
-    pending().await
+    pending::<()>().await;
 }
 
 #[derive(Clone, Default)]
