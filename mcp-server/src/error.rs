@@ -281,6 +281,28 @@ component_error! {
     ToolError
 }
 
+/// Lets a component pass on the error of one that it uses.
+macro_rules! passed_on {
+    ($($from:ident to $to:ident),*) => {$(
+        impl From<$from> for $to {
+            fn from(error: $from) -> Self {
+                Self(match error.0 {
+                    // Not those that its own client has sent.
+                    Failure::InvalidArguments(message) => Failure::Visible(message),
+                    failure => failure,
+                })
+            }
+        }
+    )*};
+}
+
+passed_on!(
+    ResourceError to ToolError,
+    PromptError to ToolError,
+    ResourceError to PromptError,
+    PromptError to ResourceError
+);
+
 impl ToolError {
     /// Makes the error of a call that took too long.
     pub(crate) fn timed_out(message: String) -> Self {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mcp_server::axum::routing::get;
-use mcp_server::client::ClientError;
+use mcp_server::client::{ClientError, ClientMode};
+use mcp_server::types::object;
 use mcp_server::{
     BoxError, Client, Context, Error, PromptError, ResourceError, Server, State, ToolError, prompt,
     resource, tool,
@@ -399,4 +400,81 @@ async fn a_call_is_dropped_when_its_client_goes_away() {
     }
     // The sender is dropped without a word, together with the call.
     assert!(was_dropped.await.is_err());
+}
+
+#[resource("notes://{name}")]
+async fn note(cx: Context, name: String) -> Result<String, ResourceError> {
+    match name.as_str() {
+        "mine" => Ok(format!("for {}", cx.request_id())),
+        "secret" => Err(io::Error::other("password=hunter2"))?,
+        _ => Err(ResourceError::invalid_arguments("no such note")),
+    }
+}
+
+#[prompt]
+async fn about(topic: String) -> String {
+    format!("Write about {topic}.")
+}
+
+/// Uses the server's other components.
+#[tool]
+async fn quote(cx: Context, uri: String) -> Result<String, ToolError> {
+    let read = cx.read_resource(&uri).await?;
+    let said = serde_json::to_value(&read.contents[0])?;
+    let topic = object(json!({ "topic": said["text"] }));
+    let rendered = cx.get_prompt("about", topic).await?;
+    let text = serde_json::to_value(&rendered.messages[0])?;
+    let same_call = said["text"] == format!("for {}", cx.request_id());
+    Ok(format!("{} {same_call}", text["content"]["text"]))
+}
+
+#[tokio::test]
+async fn a_tool_uses_resources_and_prompts_in_its_own_call() {
+    let server = Server::builder("Reader")
+        .tool(quote)
+        .resource(note)
+        .prompt(about)
+        .build()
+        .unwrap();
+    let client = Client::connect(&server).await.unwrap();
+    let call = async |uri: &str| {
+        client
+            .call_tool::<String>("quote", json!({ "uri": uri }))
+            .await
+    };
+    let said = call("notes://mine").await.unwrap();
+    assert!(
+        said.starts_with("\"Write about for ") && said.ends_with("true"),
+        "{said}"
+    );
+    for (uri, message) in [
+        ("notes://none", "no such note"),
+        ("other://x", "Unknown resource: 'other://x'"),
+        ("notes://secret", "Error calling tool 'quote'"),
+    ] {
+        let error = call(uri).await.unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[tool]
+async fn tenant(cx: Context) -> Option<String> {
+    let tenant = cx.headers()?.get("x-tenant")?;
+    Some(tenant.to_str().ok()?.to_owned())
+}
+
+#[tokio::test]
+async fn a_tool_sees_the_headers_of_its_request() {
+    let server = Server::builder("Tenants").tool(tenant).build().unwrap();
+    let within = Client::connect(&server).await.unwrap();
+    let served = Served::new(server.into_router().unwrap()).await;
+    let url = format!("http://{}/mcp", served.address);
+    for mode in [ClientMode::Stateless, ClientMode::Handshake] {
+        let client = Client::builder().mode(mode).header("X-Tenant", "a");
+        let client = client.connect(url.as_str()).await.unwrap();
+        let seen: Option<String> = client.call_tool("tenant", ()).await.unwrap();
+        assert_eq!(seen.as_deref(), Some("a"));
+    }
+    let seen: Option<String> = within.call_tool("tenant", ()).await.unwrap();
+    assert_eq!(seen, None);
 }

@@ -8,18 +8,20 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use kv_core::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::ServerHandle;
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
+use crate::server::quoted;
 use crate::state::{RequestState, Scope, ScopedState, StateError};
 use crate::tasks::TaskRun;
-use crate::types::Implementation;
+use crate::types::{Implementation, JsonObject};
+use crate::{PromptError, PromptResult, ResourceError, ResourceResult, ServerHandle};
 
 pub(crate) use log::Listener;
 pub use log::{LogLevel, Progress};
@@ -53,6 +55,7 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) shared_anonymous_state: bool,
     pub(crate) client: Option<Implementation>,
+    pub(crate) headers: Option<HeaderMap>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) request_state: RequestState,
     pub(crate) listener: Listener,
@@ -154,6 +157,14 @@ impl Context {
     #[must_use]
     pub fn client_info(&self) -> Option<&Implementation> {
         self.0.client.as_ref()
+    }
+
+    /// Returns the headers of the HTTP request that makes the call; `None` where there is none, as
+    /// on stdio. They hold what the client authenticates with: do not log them. A task that runs again
+    /// has those of the request that found it.
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.0.headers.as_ref()
     }
 
     /// Returns a token that is cancelled when the call is: by the client's word, by the end of the
@@ -297,6 +308,48 @@ impl Context {
         self.0.asker.task().map(TaskRun::id)
     }
 
+    /// Reads a resource of this server, in this call: what it asks is asked of this call's client.
+    ///
+    /// # Errors
+    ///
+    /// Those of the resource, and a message that names `uri` when there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mcp_server::{Context, ToolError, tool};
+    ///
+    /// /// Counts the parts of the day's news.
+    /// #[tool]
+    /// async fn count_news(cx: Context) -> Result<usize, ToolError> {
+    ///     Ok(cx.read_resource("news://today").await?.contents.len())
+    /// }
+    /// ```
+    pub async fn read_resource(&self, uri: &str) -> Result<ResourceResult, ResourceError> {
+        let Some((resource, request)) = self.0.server.components().resource(uri) else {
+            let message = format!("Unknown resource: {}", quoted(uri));
+            return Err(ResourceError::new(message));
+        };
+        resource.read(self.clone(), request).await
+    }
+
+    /// Renders a prompt of this server with arguments that are texts, in this call.
+    ///
+    /// # Errors
+    ///
+    /// Those of the prompt, and a message that names it when there is none.
+    pub async fn get_prompt(
+        &self,
+        name: &str,
+        arguments: JsonObject,
+    ) -> Result<PromptResult, PromptError> {
+        let Some(prompt) = self.0.server.components().prompt(name) else {
+            let message = format!("Unknown prompt: {}", quoted(name));
+            return Err(PromptError::new(message));
+        };
+        prompt.component.render(self.clone(), arguments).await
+    }
+
     /// Returns a context for work that outlives the call: it is not cancelled with it, has nobody to
     /// ask or to tell, and request state of its own. Whose call it was stays the same.
     #[must_use]
@@ -311,6 +364,7 @@ impl Context {
             caller: call.caller.clone(),
             shared_anonymous_state: call.shared_anonymous_state,
             client: call.client.clone(),
+            headers: call.headers.clone(),
             cancelled: CancellationToken::new(),
             request_state: RequestState::default(),
             listener: Listener::nobody(),
@@ -340,6 +394,7 @@ impl Context {
             caller: Caller::Local,
             shared_anonymous_state: false,
             client: None,
+            headers: None,
             cancelled: CancellationToken::new(),
             request_state: RequestState::default(),
             listener: Listener::nobody(),

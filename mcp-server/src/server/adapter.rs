@@ -158,6 +158,10 @@ impl Adapter {
             caller: setting.caller,
             shared_anonymous_state: self.core.shared_anonymous_state,
             client: request.client_info(),
+            headers: request
+                .extensions
+                .get::<Parts>()
+                .map(|parts| parts.headers.clone()),
             cancelled: setting.cancelled,
             request_state: RequestState::default(),
             listener: Listener {

@@ -203,6 +203,10 @@ impl ServerHandle {
         self.0.tell(Change::Content(uri.into()));
     }
 
+    pub(crate) fn components(&self) -> &Components {
+        &self.0
+    }
+
     fn add(
         &self,
         change: Change,

@@ -32,6 +32,7 @@ pub(crate) use self::core::Core;
 pub use self::handle::ServerHandle;
 pub(crate) use self::lifespan::Lifespan;
 pub(crate) use self::pages::Lists;
+pub(crate) use self::refusals::quoted;
 pub(crate) use self::registry::Registry;
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};
