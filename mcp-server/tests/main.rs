@@ -11,6 +11,7 @@ mod http_client;
 pub mod hygiene;
 mod lists;
 mod made_tools;
+mod resources;
 mod server;
 mod state;
 mod stop;

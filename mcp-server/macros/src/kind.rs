@@ -26,7 +26,14 @@ impl Kind {
                 "inline",
                 "task",
             ],
-            Self::Resource => &["name", "title", "description", "mime_type", "tags"],
+            Self::Resource => &[
+                "name",
+                "title",
+                "description",
+                "mime_type",
+                "tags",
+                "unchecked",
+            ],
             Self::Prompt => &["name", "title", "description", "tags"],
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) description: Option<LitStr>,
     pub(crate) mime_type: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
+    /// The parameters whose values are not checked as paths.
+    pub(crate) unchecked: Vec<LitStr>,
     pub(crate) annotations: Vec<(Ident, bool)>,
     /// An icon's address, or an icon.
     pub(crate) icons: Vec<Expr>,
@@ -60,7 +62,8 @@ impl Options {
 
     fn set(&mut self, option: &str, meta: &Meta) -> Result<()> {
         match option {
-            "tags" => self.tags = tags(meta)?,
+            "tags" => self.tags = texts(option, meta)?,
+            "unchecked" => self.unchecked = texts(option, meta)?,
             "annotations" => self.annotations = annotations(meta)?,
             "icons" => self.icons = icons(meta)?,
             "meta" => self.meta = pairs(meta)?,
@@ -150,12 +153,13 @@ fn list<'a>(meta: &'a Meta, usage: &str) -> Result<&'a MetaList> {
     }
 }
 
-fn tags(meta: &Meta) -> Result<Vec<LitStr>> {
-    const USAGE: &str = "write tags(\"..\", \"..\"), with string literals";
-    let tags =
-        list(meta, USAGE)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
-    tags.iter()
-        .map(|tag| string(tag).ok_or_else(|| Error::new(tag.span(), USAGE)))
+fn texts(option: &str, meta: &Meta) -> Result<Vec<LitStr>> {
+    let usage = format!("write {option}(\"..\", \"..\"), with string literals");
+    let texts =
+        list(meta, &usage)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+    texts
+        .iter()
+        .map(|text| string(text).ok_or_else(|| Error::new(text.span(), &usage)))
         .collect()
 }
 

@@ -10,7 +10,14 @@ use crate::{Complete, FromContext};
 /// What a resource says of itself: its URI or URI template, and what is found there.
 ///
 /// In a template, `{name}` stands for one or more characters but `/`, `{name*}` for one or more of
-/// any, and `{?a,b}` at the end for query parameters, each of which may be missing.
+/// any, and `{?a,b}` at the end for query parameters, each of which may be missing. Values are
+/// percent-decoded. A URI of more than 64 KiB matches no template, nor does one with a value that
+/// holds a NUL, is an absolute path or has a `..` segment; see
+/// [`with_unchecked`](Self::with_unchecked).
+///
+/// A URI that is that of a resource reads this one. Of several templates that match, those without
+/// `{name*}` go before those with, then the one with more text outside of braces, then the first by
+/// the alphabet.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResourceDefinition {
@@ -26,6 +33,7 @@ pub struct ResourceDefinition {
     pub mime_type: Option<String>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    unchecked: BTreeSet<String>,
     completions: Completions,
     required_states: RequiredStates,
 }
@@ -40,6 +48,7 @@ impl ResourceDefinition {
             description: None,
             mime_type: None,
             tags: BTreeSet::new(),
+            unchecked: BTreeSet::new(),
             completions: Completions::default(),
             required_states: RequiredStates::default(),
         }
@@ -73,6 +82,14 @@ impl ResourceDefinition {
         self
     }
 
+    /// Lets the value of a parameter of the template be an absolute path or have `..` segments: for
+    /// text that never names a file. Defaults to none such.
+    #[must_use]
+    pub fn with_unchecked(mut self, name: impl Into<String>) -> Self {
+        self.unchecked.insert(name.into());
+        self
+    }
+
     /// Sets what suggests values for a parameter of the template. Defaults to nothing.
     #[must_use]
     pub fn with_completion(mut self, name: impl Into<String>, source: impl Complete) -> Self {
@@ -92,6 +109,11 @@ impl ResourceDefinition {
     #[must_use]
     pub fn is_template(&self) -> bool {
         self.uri.contains('{')
+    }
+
+    /// Returns the parameters whose values are not checked as paths.
+    pub(crate) const fn unchecked(&self) -> &BTreeSet<String> {
+        &self.unchecked
     }
 
     /// Returns what suggests values.

@@ -119,7 +119,9 @@ impl Registry {
                 name: uri,
             });
         }
-        let template = UriTemplate::parse(&uri).map_err(|reason| Error::InvalidComponent {
+        let template = UriTemplate::parse(&uri)
+            .and_then(|template| template.leave_unchecked(definition.unchecked()));
+        let template = template.map_err(|reason| Error::InvalidComponent {
             kind: "resource",
             name: uri,
             reason,

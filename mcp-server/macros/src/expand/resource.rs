@@ -22,6 +22,8 @@ pub(crate) fn resource(
         Error::new(uri.span(), message)
     })?;
     check_names(function, uri, &template)?;
+    check_unchecked(options, &template)?;
+    let unchecked = &options.unchecked;
     let ident = &function.item.sig.ident;
     let name = name(function, options);
     let setters = setters(function, options)?;
@@ -50,7 +52,8 @@ pub(crate) fn resource(
     let implementation = quote! {
         impl ::mcp_server::Resource for #ident {
             fn definition(&self) -> ::mcp_server::ResourceDefinition {
-                ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type #completions
+                ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type
+                    #(.with_unchecked(#unchecked))* #completions
             }
 
             fn read(
@@ -109,6 +112,19 @@ fn check_names(function: &Function, uri: &LitStr, template: &Template) -> Result
             let message =
                 format!("`{name}` does not stand in the URI; add {{{name}}} or {{?{name}}} to it");
             errors.push(ident, message);
+        }
+    }
+    errors.finish()
+}
+
+/// Checks that what is left unchecked stands in the template.
+fn check_unchecked(options: &Options, template: &Template) -> Result<()> {
+    let mut errors = Errors::default();
+    for literal in &options.unchecked {
+        let unchecked = literal.value();
+        let mut names = template.path_names().chain(template.query_names());
+        if !names.any(|name| name == unchecked) {
+            errors.push(literal, format!("the URI has no parameter `{unchecked}`"));
         }
     }
     errors.finish()

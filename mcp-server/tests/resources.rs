@@ -1,0 +1,103 @@
+//! Resources and their templates, as a client reads them.
+
+use mcp_server::testing::TestClient;
+use mcp_server::{
+    BoxFuture, Context, Resource, ResourceDefinition, ResourceError, ResourceRequest,
+    ResourceResult, Server, ServerBuilder, resource,
+};
+
+#[resource("order://{kind}/{path*}")]
+async fn rest(kind: String, path: String) -> String {
+    format!("the rest {path} of {kind}")
+}
+
+#[resource("order://{kind}/{name}")]
+async fn segment(kind: String, name: String) -> String {
+    format!("{name} of {kind}")
+}
+
+#[resource("order://books/{name}")]
+async fn book(name: String) -> String {
+    format!("the book {name}")
+}
+
+#[resource("order://books/today")]
+async fn today() -> &'static str {
+    "the book of today"
+}
+
+#[resource("search://{kind}{?q,folder}", unchecked("q"))]
+async fn search(kind: String, q: Option<String>, folder: Option<String>) -> String {
+    format!("{kind} {q:?} {folder:?}")
+}
+
+async fn client_of(builder: ServerBuilder) -> TestClient {
+    builder.build().unwrap().test_client().await.unwrap()
+}
+
+/// Reads what the one content of a resource is.
+async fn text(client: &TestClient, uri: &str) -> String {
+    let result = client.read_resource(uri).await.unwrap();
+    let contents = serde_json::to_value(result.contents).unwrap();
+    contents[0]["text"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn of_several_templates_the_one_that_says_most_answers() {
+    let builder = Server::builder("Test").resource(rest).resource(segment);
+    let client = client_of(builder.resource(book).resource(today)).await;
+    for (uri, expected) in [
+        ("order://books/today", "the book of today"),
+        ("order://books/emma", "the book emma"),
+        ("order://films/emma", "emma of films"),
+        ("order://books/emma/1", "the rest emma/1 of books"),
+    ] {
+        assert_eq!(text(&client, uri).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_names_nothing_outside_a_folder_unless_it_is_left_unchecked() {
+    let client = client_of(Server::builder("Test").resource(search)).await;
+    assert_eq!(
+        text(&client, "search://books?q=/a/../b&folder=c/d").await,
+        r#"books Some("/a/../b") Some("c/d")"#
+    );
+    for uri in [
+        "search://books?folder=../d",
+        "search://books?folder=%2Fetc",
+        "search://..",
+        "search://%2e%2E?q=1",
+        "search://books?q=%00",
+    ] {
+        let error = client.read_resource(uri).await.unwrap_err();
+        assert_eq!(error.code, Some(-32602), "{uri}");
+        assert!(error.message.starts_with("Unknown resource"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_left_unchecked_must_be_a_parameter() {
+    let definition = search.definition().with_unchecked("w");
+    let error = Server::builder("Test")
+        .resource(Defined(definition))
+        .build();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("does not check `w`"), "{error}");
+}
+
+struct Defined(ResourceDefinition);
+
+impl Resource for Defined {
+    fn definition(&self) -> ResourceDefinition {
+        self.0.clone()
+    }
+
+    fn read(
+        &self,
+        _cx: Context,
+        _request: ResourceRequest,
+    ) -> BoxFuture<'_, Result<ResourceResult, ResourceError>> {
+        Box::pin(async { Ok(ResourceResult::default()) })
+    }
+}
