@@ -44,7 +44,10 @@ pub use mcp_server_macros::resource;
 #[doc = include_str!("docs/tool.md")]
 pub use mcp_server_macros::tool;
 pub use prompts::{Prompt, PromptDefinition, PromptResult};
-pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
+pub use resources::{
+    BytesResource, DirectoryFiles, DirectoryResource, FileResource, Resource, ResourceDefinition,
+    ResourceRequest, ResourceResult, TextResource,
+};
 pub use server::{Server, ServerHandle};
 pub use tasks::TaskOptions;
 pub use tools::{

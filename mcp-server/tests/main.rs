@@ -6,6 +6,7 @@ mod ask;
 mod changes;
 mod completion;
 mod components;
+mod files;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;

@@ -31,6 +31,9 @@ pub struct ResourceDefinition {
     pub description: Option<String>,
     /// The media type of the content.
     pub mime_type: Option<String>,
+    /// How many bytes the content has, before any encoding. Clients see it of resources, not of
+    /// templates.
+    pub size: Option<u64>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
     unchecked: BTreeSet<String>,
@@ -47,6 +50,7 @@ impl ResourceDefinition {
             title: None,
             description: None,
             mime_type: None,
+            size: None,
             tags: BTreeSet::new(),
             unchecked: BTreeSet::new(),
             completions: Completions::default(),
@@ -72,6 +76,13 @@ impl ResourceDefinition {
     #[must_use]
     pub fn with_mime_type(mut self, mime_type: impl Into<String>) -> Self {
         self.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// Sets how many bytes the content has. Defaults to unknown.
+    #[must_use]
+    pub const fn with_size(mut self, bytes: u64) -> Self {
+        self.size = Some(bytes);
         self
     }
 
@@ -132,6 +143,7 @@ impl ResourceDefinition {
         resource.title = Some(self.wire_title());
         resource.description.clone_from(&self.description);
         resource.mime_type.clone_from(&self.mime_type);
+        resource.size = self.size;
         resource.meta = meta_of(&self.tags);
         resource
     }
@@ -151,11 +163,41 @@ impl ResourceDefinition {
     }
 }
 
+/// Describes what is found at a URI, with the end of its path as name.
+impl From<&str> for ResourceDefinition {
+    fn from(uri: &str) -> Self {
+        let path = uri.split(['?', '#']).next().unwrap_or(uri);
+        let path = path.trim_end_matches('/');
+        let name = path.rsplit(['/', ':']).next().unwrap_or(path);
+        Self::new(uri, name)
+    }
+}
+
+/// Describes what is found at a URI, with the end of its path as name.
+impl From<String> for ResourceDefinition {
+    fn from(uri: String) -> Self {
+        uri.as_str().into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_uri_alone_is_a_definition() {
+        for (uri, name) in [
+            ("text://motd", "motd"),
+            ("docs://app/config.json", "config.json"),
+            ("docs://app/manual/?lang=de/en", "manual"),
+            ("urn:isbn:1234", "1234"),
+        ] {
+            let definition = ResourceDefinition::from(uri);
+            assert_eq!((&*definition.uri, &*definition.name), (uri, name));
+        }
+    }
 
     #[test]
     fn the_wire_forms_carry_everything() {
