@@ -43,7 +43,7 @@ pub use mcp_server_macros::prompt;
 pub use mcp_server_macros::resource;
 #[doc = include_str!("docs/tool.md")]
 pub use mcp_server_macros::tool;
-pub use prompts::{Prompt, PromptDefinition, PromptResult};
+pub use prompts::{IntoMessage, Prompt, PromptDefinition, PromptResult};
 pub use resources::{
     BytesResource, DirectoryFiles, DirectoryResource, FileResource, Resource, ResourceDefinition,
     ResourceRequest, ResourceResult, TextResource,

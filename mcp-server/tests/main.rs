@@ -12,6 +12,7 @@ mod http_client;
 pub mod hygiene;
 mod lists;
 mod made_tools;
+mod prompts;
 mod resources;
 mod server;
 mod state;
