@@ -38,7 +38,7 @@ async fn talk(picture: String) -> (String, Image, PromptMessage) {
     (picture, image, "Nice.".by_assistant())
 }
 
-#[prompt]
+#[prompt(icons("https://example.com/a.png"), tags("a"), meta(level = 3))]
 fn lines() -> [&'static str; 2] {
     ["one", "two"]
 }
@@ -52,6 +52,20 @@ async fn client() -> TestClient {
 async fn messages(name: &str, arguments: Value) -> Value {
     let result = client().await.get_prompt(name, arguments).await.unwrap();
     serde_json::to_value(result.messages).unwrap()
+}
+
+#[tokio::test]
+async fn every_option_is_told_to_clients() {
+    let prompts = client().await.list_prompts().await.unwrap();
+    assert_eq!(
+        serde_json::to_value(&prompts[0]).unwrap(),
+        json!({
+            "name": "lines",
+            "title": "Lines",
+            "icons": [{"src": "https://example.com/a.png"}],
+            "_meta": {"level": 3, "fastmcp": {"tags": ["a"]}},
+        })
+    );
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Resources and their templates, as a client reads them.
 
 use mcp_server::testing::TestClient;
+use mcp_server::types::Icon;
 use mcp_server::{
     BoxFuture, Context, Resource, ResourceDefinition, ResourceError, ResourceRequest,
     ResourceResult, Server, ServerBuilder, resource,
 };
+use serde_json::json;
 
 #[resource("order://{kind}/{path*}")]
 async fn rest(kind: String, path: String) -> String {
@@ -74,6 +76,73 @@ async fn a_parameter_names_nothing_outside_a_folder_unless_it_is_left_unchecked(
         assert_eq!(error.code, Some(-32602), "{uri}");
         assert!(error.message.starts_with("Unknown resource"), "{error}");
     }
+}
+
+/// All of it.
+#[resource(
+    "all://options",
+    mime_type = "text/plain",
+    size = 5,
+    tags("b", "a"),
+    icons("https://example.com/a.png", icon()),
+    annotations(
+        audience("user", "assistant"),
+        priority = 1,
+        last_modified = "2026-01-02T03:04:05Z"
+    ),
+    meta(level = 3, "example.com/owner" = "ops")
+)]
+async fn all() -> &'static str {
+    "12345"
+}
+
+/// Some of it.
+#[resource("all://{name}", annotations(priority = 0.5), icons(icon()))]
+async fn each(name: String) -> String {
+    name
+}
+
+fn icon() -> Icon {
+    Icon::new("data:image/gif;base64,R0lGODlh").with_mime_type("image/gif")
+}
+
+#[tokio::test]
+async fn every_option_is_told_to_clients() {
+    let client = client_of(Server::builder("Test").resource(all).resource(each)).await;
+    let icon = json!({"src": "data:image/gif;base64,R0lGODlh", "mimeType": "image/gif"});
+    assert_eq!(
+        serde_json::to_value(client.list_resources().await.unwrap()).unwrap(),
+        json!([{
+            "uri": "all://options",
+            "name": "all",
+            "title": "All",
+            "description": "All of it.",
+            "mimeType": "text/plain",
+            "size": 5,
+            "icons": [{"src": "https://example.com/a.png"}, icon],
+            "annotations": {
+                "audience": ["user", "assistant"],
+                "priority": 1.0,
+                "lastModified": "2026-01-02T03:04:05Z",
+            },
+            "_meta": {
+                "level": 3,
+                "example.com/owner": "ops",
+                "fastmcp": {"tags": ["a", "b"]},
+            },
+        }])
+    );
+    assert_eq!(
+        serde_json::to_value(client.list_resource_templates().await.unwrap()).unwrap(),
+        json!([{
+            "uriTemplate": "all://{name}",
+            "name": "each",
+            "title": "Each",
+            "description": "Some of it.",
+            "icons": [icon],
+            "annotations": {"priority": 0.5},
+        }])
+    );
 }
 
 #[test]

@@ -31,10 +31,14 @@ impl Kind {
                 "title",
                 "description",
                 "mime_type",
+                "size",
                 "tags",
+                "icons",
+                "annotations",
+                "meta",
                 "unchecked",
             ],
-            Self::Prompt => &["name", "title", "description", "tags"],
+            Self::Prompt => &["name", "title", "description", "tags", "icons", "meta"],
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::completion::Completions;
 use crate::component::{RequiredStates, meta_of, title_of};
-use crate::types;
+use crate::types::{self, Annotations, Icon, MetaObject};
 use crate::{Complete, FromContext};
 
 /// What a resource says of itself: its URI or URI template, and what is found there.
@@ -36,6 +36,12 @@ pub struct ResourceDefinition {
     pub size: Option<u64>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    /// Pictures that stand for it.
+    pub icons: Vec<Icon>,
+    /// Whom the content is for, how much it matters and when it was last changed.
+    pub annotations: Option<Annotations>,
+    /// What else clients can read of it, beside its tags.
+    pub meta: MetaObject,
     unchecked: BTreeSet<String>,
     completions: Completions,
     required_states: RequiredStates,
@@ -52,6 +58,9 @@ impl ResourceDefinition {
             mime_type: None,
             size: None,
             tags: BTreeSet::new(),
+            icons: Vec::new(),
+            annotations: None,
+            meta: MetaObject::new(),
             unchecked: BTreeSet::new(),
             completions: Completions::default(),
             required_states: RequiredStates::default(),
@@ -90,6 +99,29 @@ impl ResourceDefinition {
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the pictures that stand for it. Defaults to none.
+    #[must_use]
+    pub fn with_icons(mut self, icons: impl IntoIterator<Item = Icon>) -> Self {
+        self.icons = icons.into_iter().collect();
+        self
+    }
+
+    /// Sets whom the content is for, how much it matters (0 to 1) and when it was last changed.
+    /// Defaults to none of these.
+    #[must_use]
+    pub fn with_annotations(mut self, annotations: Annotations) -> Self {
+        self.annotations = Some(annotations);
+        self
+    }
+
+    /// Sets what else clients can read of it, its `_meta`; the tags are added to it. Defaults to
+    /// nothing.
+    #[must_use]
+    pub fn with_meta(mut self, meta: MetaObject) -> Self {
+        self.meta = meta;
         self
     }
 
@@ -144,7 +176,9 @@ impl ResourceDefinition {
         resource.description.clone_from(&self.description);
         resource.mime_type.clone_from(&self.mime_type);
         resource.size = self.size;
-        resource.meta = meta_of(&self.tags);
+        resource.icons = self.wire_icons();
+        resource.annotations.clone_from(&self.annotations);
+        resource.meta = meta_of(&self.meta, &self.tags);
         resource
     }
 
@@ -154,8 +188,14 @@ impl ResourceDefinition {
         template.title = Some(self.wire_title());
         template.description.clone_from(&self.description);
         template.mime_type.clone_from(&self.mime_type);
-        template.meta = meta_of(&self.tags);
+        template.icons = self.wire_icons();
+        template.annotations.clone_from(&self.annotations);
+        template.meta = meta_of(&self.meta, &self.tags);
         template
+    }
+
+    fn wire_icons(&self) -> Option<Vec<Icon>> {
+        (!self.icons.is_empty()).then(|| self.icons.clone())
     }
 
     fn wire_title(&self) -> String {
@@ -204,7 +244,11 @@ mod tests {
         let definition = ResourceDefinition::new("user://{id}", "user_profile")
             .with_description("A user")
             .with_mime_type("text/plain")
-            .with_tags(["users"]);
+            .with_tags(["users"])
+            .with_icons([Icon::new("https://example.com/a.png")])
+            .with_annotations(Annotations::default().with_priority(0.5))
+            .with_meta(MetaObject(types::object(json!({"owner": "ops"}))))
+            .with_size(3);
         assert!(definition.is_template());
         let template = serde_json::to_value(definition.to_wire_template()).unwrap();
         let mut expected = json!({
@@ -213,12 +257,15 @@ mod tests {
             "title": "User Profile",
             "description": "A user",
             "mimeType": "text/plain",
-            "_meta": {"fastmcp": {"tags": ["users"]}},
+            "icons": [{"src": "https://example.com/a.png"}],
+            "annotations": {"priority": 0.5},
+            "_meta": {"owner": "ops", "fastmcp": {"tags": ["users"]}},
         });
         assert_eq!(template, expected);
         let resource = serde_json::to_value(definition.to_wire_resource()).unwrap();
         let uri = expected.as_object_mut().unwrap().remove("uriTemplate");
         expected["uri"] = uri.unwrap();
+        expected["size"] = 3.into();
         assert_eq!(resource, expected);
     }
 }

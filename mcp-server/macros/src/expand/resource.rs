@@ -1,13 +1,14 @@
 //! The code of `#[resource]`.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Error, LitStr, Result};
 
 use super::{
     at, call, completions, component, name, setter, setters, take_injected, value_type, variable,
 };
 use crate::function::{Errors, Function, last_segment};
+use crate::hints::Hints;
 use crate::options::Options;
 use crate::syntax::Template;
 
@@ -23,6 +24,13 @@ pub(crate) fn resource(
     })?;
     check_names(function, uri, &template)?;
     check_unchecked(options, &template)?;
+    let has_parameters = template.path_names().chain(template.query_names()).count() > 0;
+    if let Some(size) = options.size.as_ref().filter(|_| has_parameters) {
+        let message = "what a template stands for has no one size";
+        return Err(Error::new(size.span(), message));
+    }
+    let size = options.size.iter();
+    let annotations = options.hints.iter().map(annotations);
     let unchecked = &options.unchecked;
     let ident = &function.item.sig.ident;
     let name = name(function, options);
@@ -42,10 +50,7 @@ pub(crate) fn resource(
     let error = quote_spanned!(at(&function.output)=> ::mcp_server::ResourceError);
     let call = call(function, &error, false);
     let value = value_type(function);
-    let declared = match &options.mime_type {
-        Some(mime_type) => quote!(::core::option::Option::Some(#mime_type)),
-        None => quote!(::core::option::Option::None),
-    };
+    let declared = optional(options.mime_type.as_ref());
     let result = quote_spanned! {at(&function.output)=>
         __output.result(__value, __request.uri, #declared)
     };
@@ -53,7 +58,7 @@ pub(crate) fn resource(
         impl ::mcp_server::Resource for #ident {
             fn definition(&self) -> ::mcp_server::ResourceDefinition {
                 ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type
-                    #(.with_unchecked(#unchecked))* #completions
+                    #(.with_size(#size))* #(#annotations)* #(.with_unchecked(#unchecked))* #completions
             }
 
             fn read(
@@ -115,6 +120,32 @@ fn check_names(function: &Function, uri: &LitStr, template: &Template) -> Result
         }
     }
     errors.finish()
+}
+
+fn annotations(hints: &Hints) -> TokenStream {
+    let audience = hints
+        .audience
+        .iter()
+        .map(|audience| match audience.value().as_str() {
+            "user" => quote!(::mcp_server::types::Role::User),
+            _ => quote!(::mcp_server::types::Role::Assistant),
+        });
+    let priority = optional(hints.priority.as_ref());
+    let last_modified = optional(hints.last_modified.as_ref());
+    quote! {
+        .with_annotations(::mcp_server::__private::annotations(
+            [#(#audience),*],
+            #priority,
+            #last_modified,
+        ))
+    }
+}
+
+fn optional(value: Option<&impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
 }
 
 /// Checks that what is left unchecked stands in the template.
