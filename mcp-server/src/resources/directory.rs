@@ -156,7 +156,7 @@ impl Resource for DirectoryFiles {
         request: ResourceRequest,
     ) -> BoxFuture<'_, Result<ResourceResult, ResourceError>> {
         let folder = self.folder.clone();
-        boxed(async move { Ok(blocking(move || folder.read(&request)).await??.into()) })
+        boxed(async move { blocking(move || folder.read(&request)).await? })
     }
 }
 
