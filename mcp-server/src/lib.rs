@@ -15,6 +15,7 @@ mod completion;
 mod component;
 mod context;
 mod error;
+mod icon;
 mod keys;
 pub mod logging;
 mod private;
@@ -36,6 +37,7 @@ pub use completion::{Choices, Complete, CompletionRequest};
 pub use context::{Context, FromContext, LogLevel, MissingState, Progress, State};
 pub use error::{BoxError, Error, PromptError, ResourceError, Result, ToolError};
 pub use futures_util::future::BoxFuture;
+pub use icon::IconExt;
 pub use keys::ServerKeys;
 #[doc = include_str!("docs/prompt.md")]
 pub use mcp_server_macros::prompt;

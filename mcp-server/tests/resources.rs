@@ -1,10 +1,11 @@
 //! Resources and their templates, as a client reads them.
 
 use mcp_server::testing::TestClient;
-use mcp_server::types::Icon;
+use mcp_server::types::{Icon, JsonObject};
 use mcp_server::{
-    BoxFuture, Context, Resource, ResourceDefinition, ResourceError, ResourceRequest,
-    ResourceResult, Server, ServerBuilder, resource,
+    BoxFuture, Context, Prompt, PromptDefinition, PromptError, PromptResult, Resource,
+    ResourceDefinition, ResourceError, ResourceRequest, ResourceResult, Server, ServerBuilder,
+    ToolDefinition, resource, tool_fn,
 };
 use serde_json::json;
 
@@ -143,6 +144,49 @@ async fn every_option_is_told_to_clients() {
             "annotations": {"priority": 0.5},
         }])
     );
+}
+
+#[test]
+fn an_icon_that_no_client_may_load_is_refused() {
+    let bad = || [Icon::new("http://example.com/a.png")];
+    let tool = ToolDefinition::new("a").with_icons(bad());
+    let tool = tool_fn(tool, |_, (): ()| async { Ok(0) });
+    let prompt = PromptDefinition::new("a").with_icons(bad());
+    for (kind, builder) in [
+        ("tool", Server::builder("Test").tool(tool)),
+        (
+            "resource",
+            Server::builder("Test").resource(Defined(all.definition().with_icons(bad()))),
+        ),
+        (
+            "resource",
+            Server::builder("Test").resource(Defined(each.definition().with_icons(bad()))),
+        ),
+        (
+            "prompt",
+            Server::builder("Test").prompt(DefinedPrompt(prompt)),
+        ),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the {kind} `a")), "{error}");
+        assert!(error.contains("neither an https:"), "{error}");
+    }
+}
+
+struct DefinedPrompt(PromptDefinition);
+
+impl Prompt for DefinedPrompt {
+    fn definition(&self) -> PromptDefinition {
+        self.0.clone()
+    }
+
+    fn render(
+        &self,
+        _cx: Context,
+        _arguments: JsonObject,
+    ) -> BoxFuture<'_, Result<PromptResult, PromptError>> {
+        Box::pin(async { Ok("".into()) })
+    }
 }
 
 #[test]
