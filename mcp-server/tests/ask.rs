@@ -4,15 +4,16 @@
     reason = "sampling and roots work until the protocol drops them (SEP-2577)"
 )]
 
-use std::sync::Arc;
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Extension;
 use kv_core::ManualClock;
 use kv_memory::MemoryStore;
 use mcp_server::ask::InputRequired;
-use mcp_server::testing::{Heard, TestClient, User};
+use mcp_server::client::{Client, ClientBuilder, ClientError, ClientMode, LogMessage};
 use mcp_server::types::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CreateMessageResult,
     ElicitRequestParams, ElicitResult, ElicitationAction, ErrorCode, InputRequest,
@@ -208,14 +209,24 @@ fn builder(runs: &Runs) -> ServerBuilder {
         .tool(tell)
 }
 
-async fn connect(runs: &Runs, user: User) -> TestClient {
+async fn connect(runs: &Runs, user: ClientBuilder) -> Client {
     let server = builder(runs).build().unwrap();
-    server.test_client_of(user).await.unwrap()
+    user.connect(&server).await.unwrap()
 }
 
 /// A user on each protocol era.
-fn both_eras() -> [User; 2] {
-    [User::new(), User::new().with_handshake()]
+fn both_eras() -> [ClientBuilder; 2] {
+    [
+        Client::builder(),
+        Client::builder().mode(ClientMode::Handshake),
+    ]
+}
+
+fn elicits(
+    user: ClientBuilder,
+    answer: impl Fn(ElicitRequestParams) -> ElicitResult + Send + Sync + 'static,
+) -> ClientBuilder {
+    user.elicitation_handler(move |question| ready(answer(question)))
 }
 
 fn accept(content: Value) -> ElicitResult {
@@ -256,7 +267,7 @@ fn said(answer: &CallToolResult) -> String {
 #[tokio::test]
 async fn a_user_is_asked_by_a_form_on_both_eras() {
     for user in both_eras() {
-        let user = user.elicits(|question| {
+        let user = elicits(user, |question| {
             assert_eq!(message_of(&question), "Who are you?");
             let ElicitRequestParams::FormElicitationParams {
                 requested_schema, ..
@@ -270,7 +281,7 @@ async fn a_user_is_asked_by_a_form_on_both_eras() {
             accept(json!({ "name": "Ada", "age": 36 }))
         });
         let client = connect(&Runs::default(), user).await;
-        let answer = client.call_tool("greet", Value::Null).await.unwrap();
+        let answer = client.call_tool_result("greet", Value::Null).await.unwrap();
         assert_eq!(result(&answer), "Ada, Some(36)");
     }
 }
@@ -283,9 +294,9 @@ async fn a_user_may_decline_or_cancel() {
     ] {
         for user in both_eras() {
             let action = action.clone();
-            let user = user.elicits(move |_| ElicitResult::new(action.clone()));
+            let user = elicits(user, move |_| ElicitResult::new(action.clone()));
             let client = connect(&Runs::default(), user).await;
-            let answer = client.call_tool("greet", Value::Null).await.unwrap();
+            let answer = client.call_tool_result("greet", Value::Null).await.unwrap();
             assert_eq!(result(&answer), expected);
         }
     }
@@ -294,7 +305,7 @@ async fn a_user_may_decline_or_cancel() {
 #[tokio::test]
 async fn questions_of_one_moment_are_asked_together() {
     let runs = Runs::default();
-    let user = User::new().elicits(|question| answers_three(&question));
+    let user = elicits(Client::builder(), |question| answers_three(&question));
     let client = connect(&runs, user).await;
     let asked = step(&client, "three", Value::Null, None).await;
     let keys: Vec<_> = questions(asked)
@@ -306,8 +317,8 @@ async fn questions_of_one_moment_are_asked_together() {
 
     for user in both_eras() {
         let runs = Runs::default();
-        let client = connect(&runs, user.elicits(|question| answers_three(&question))).await;
-        let answer = client.call_tool("three", Value::Null).await.unwrap();
+        let client = connect(&runs, elicits(user, |question| answers_three(&question))).await;
+        let answer = client.call_tool_result("three", Value::Null).await.unwrap();
         assert_eq!(result(&answer), json!(["yes", 7, true]));
         assert!([1, 3].contains(&runs.get()), "{}", runs.get());
     }
@@ -315,18 +326,25 @@ async fn questions_of_one_moment_are_asked_together() {
 
 #[tokio::test]
 async fn two_questions_of_one_key_are_an_error() {
-    let user = User::new().elicits(|question| answers_three(&question));
+    let user = elicits(Client::builder(), |question| answers_three(&question));
     let client = connect(&Runs::default(), user).await;
-    let answer = client.call_tool("the_same_key_twice", Value::Null).await;
+    let answer = client
+        .call_tool_result("the_same_key_twice", Value::Null)
+        .await;
     assert_eq!(result(&answer.unwrap()), "duplicate a");
 }
 
 #[tokio::test]
 async fn an_answer_to_a_question_that_has_changed_is_asked_for_again() {
     let runs = Runs::default();
-    let user = User::new().elicits(|question| accept(json!({ "value": message_of(&question) })));
+    let user = elicits(Client::builder(), |question| {
+        accept(json!({ "value": message_of(&question) }))
+    });
     let client = connect(&runs, user).await;
-    let answer = client.call_tool("fickle", Value::Null).await.unwrap();
+    let answer = client
+        .call_tool_result("fickle", Value::Null)
+        .await
+        .unwrap();
     assert_eq!(result(&answer), "Question 2?");
     assert_eq!(runs.get(), 4);
 }
@@ -341,11 +359,11 @@ async fn an_answer_that_is_not_of_the_form_is_asked_for_again_or_an_error() {
         }
     };
     let [later, earlier] = both_eras();
-    let client = connect(&Runs::default(), later.elicits(user(2))).await;
-    let answer = client.call_tool("greet", Value::Null).await.unwrap();
+    let client = connect(&Runs::default(), elicits(later, user(2))).await;
+    let answer = client.call_tool_result("greet", Value::Null).await.unwrap();
     assert_eq!(result(&answer), "Ada, None");
-    let client = connect(&Runs::default(), earlier.elicits(user(1))).await;
-    let answer = client.call_tool("greet", Value::Null).await.unwrap();
+    let client = connect(&Runs::default(), elicits(earlier, user(1))).await;
+    let answer = client.call_tool_result("greet", Value::Null).await.unwrap();
     assert_eq!(
         said(&answer),
         "the client's answer is not of the form asked for"
@@ -357,9 +375,9 @@ async fn what_is_done_once_is_done_once_on_both_eras() {
     for tool in ["charge", "charge_meanwhile"] {
         for user in both_eras() {
             let runs = Runs::default();
-            let user = user.elicits(|_| accept(json!({ "value": true })));
+            let user = elicits(user, |_| accept(json!({ "value": true })));
             let client = connect(&runs, user).await;
-            let answer = client.call_tool(tool, Value::Null).await.unwrap();
+            let answer = client.call_tool_result(tool, Value::Null).await.unwrap();
             assert_eq!(result(&answer), json!([0, true]));
             assert_eq!(runs.get(), 1);
         }
@@ -369,9 +387,11 @@ async fn what_is_done_once_is_done_once_on_both_eras() {
 #[tokio::test]
 async fn a_question_within_once_is_refused_instead_of_waiting_for_ever() {
     for user in both_eras() {
-        let user = user.elicits(|question| answers_three(&question));
+        let user = elicits(user, |question| answers_three(&question));
         let client = connect(&Runs::default(), user).await;
-        let answer = client.call_tool("ask_within_once", Value::Null).await;
+        let answer = client
+            .call_tool_result("ask_within_once", Value::Null)
+            .await;
         assert_eq!(result(&answer.unwrap()), "true");
     }
 }
@@ -379,7 +399,7 @@ async fn a_question_within_once_is_refused_instead_of_waiting_for_ever() {
 #[tokio::test]
 async fn a_task_that_a_run_leaves_behind_learns_that_nobody_answers() {
     let runs = Runs::default();
-    let user = User::new().elicits(|question| answers_three(&question));
+    let user = elicits(Client::builder(), |question| answers_three(&question));
     let client = connect(&runs, user).await;
     let asked = step(&client, "leave_a_task", Value::Null, None).await;
     assert!(matches!(asked, CallToolResponse::InputRequired(_)));
@@ -396,7 +416,7 @@ async fn a_task_that_a_run_leaves_behind_learns_that_nobody_answers() {
 #[tokio::test]
 async fn a_user_is_sent_to_a_page_on_both_eras() {
     for user in both_eras() {
-        let user = user.elicits(|question| {
+        let user = elicits(user, |question| {
             let ElicitRequestParams::UrlElicitationParams { url, .. } = question else {
                 panic!("a form")
             };
@@ -404,7 +424,7 @@ async fn a_user_is_sent_to_a_page_on_both_eras() {
             ElicitResult::new(ElicitationAction::Accept)
         });
         let client = connect(&Runs::default(), user).await;
-        let answer = client.call_tool("visit", Value::Null).await.unwrap();
+        let answer = client.call_tool_result("visit", Value::Null).await.unwrap();
         assert_eq!(result(&answer), "Accepted(())");
     }
 }
@@ -412,14 +432,17 @@ async fn a_user_is_sent_to_a_page_on_both_eras() {
 #[tokio::test]
 async fn the_clients_model_answers_on_both_eras() {
     for user in both_eras() {
-        let user = user.samples(|question| {
+        let user = user.sampling_handler(|question| {
             assert_eq!(question.system_prompt.as_deref(), Some("Be brief."));
             assert_eq!(question.max_tokens, 1024);
             let text = "A short text.";
-            CreateMessageResult::new(SamplingMessage::assistant_text(text), "m".to_owned())
+            let said = SamplingMessage::assistant_text(text);
+            ready(CreateMessageResult::new(said, "m".to_owned()))
         });
         let client = connect(&Runs::default(), user).await;
-        let answer = client.call_tool("sum_up", json!({ "text": "Long." })).await;
+        let answer = client
+            .call_tool_result("sum_up", json!({ "text": "Long." }))
+            .await;
         assert_eq!(result(&answer.unwrap()), "A short text.");
     }
 }
@@ -428,8 +451,11 @@ async fn the_clients_model_answers_on_both_eras() {
 async fn a_client_says_where_it_works_on_both_eras() {
     for user in both_eras() {
         let roots = vec![Root::new("file:///a"), Root::new("file:///b")];
-        let client = connect(&Runs::default(), user.with_roots(roots)).await;
-        let answer = client.call_tool("count_roots", Value::Null).await.unwrap();
+        let client = connect(&Runs::default(), user.roots(roots)).await;
+        let answer = client
+            .call_tool_result("count_roots", Value::Null)
+            .await
+            .unwrap();
         assert_eq!(result(&answer), 2);
     }
 }
@@ -438,15 +464,21 @@ async fn a_client_says_where_it_works_on_both_eras() {
 async fn a_client_that_cannot_be_asked_is_told_what_it_lacks() {
     let [later, earlier] = both_eras();
     let client = connect(&Runs::default(), later).await;
-    let error = client.call_tool("greet", Value::Null).await.unwrap_err();
+    let error = client
+        .call_tool_result("greet", Value::Null)
+        .await
+        .unwrap_err();
     let lacks = ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY.0;
-    assert_eq!(error.code, Some(lacks));
+    assert_eq!(error.code(), Some(lacks));
+    let ClientError::Refused { data, .. } = error else {
+        panic!("{error:?}")
+    };
     assert_eq!(
-        error.data.unwrap()["requiredCapabilities"],
+        data.unwrap()["requiredCapabilities"],
         json!({ "elicitation": { "form": {} } })
     );
     let client = connect(&Runs::default(), earlier).await;
-    let answer = client.call_tool("greet", Value::Null).await.unwrap();
+    let answer = client.call_tool_result("greet", Value::Null).await.unwrap();
     assert_eq!(said(&answer), "the client does not support elicitation");
 }
 
@@ -454,11 +486,17 @@ async fn a_client_that_cannot_be_asked_is_told_what_it_lacks() {
 async fn a_tool_asks_by_hand_and_carries_what_it_knows() {
     let [later, earlier] = both_eras();
     let roots = vec![Root::new("file:///a"), Root::new("file:///b")];
-    let client = connect(&Runs::default(), later.with_roots(roots.clone())).await;
-    let answer = client.call_tool("add_by_hand", Value::Null).await.unwrap();
+    let client = connect(&Runs::default(), later.roots(roots.clone())).await;
+    let answer = client
+        .call_tool_result("add_by_hand", Value::Null)
+        .await
+        .unwrap();
     assert_eq!(result(&answer), 6);
-    let client = connect(&Runs::default(), earlier.with_roots(roots)).await;
-    let answer = client.call_tool("add_by_hand", Value::Null).await.unwrap();
+    let client = connect(&Runs::default(), earlier.roots(roots)).await;
+    let answer = client
+        .call_tool_result("add_by_hand", Value::Null)
+        .await
+        .unwrap();
     assert_eq!(
         said(&answer),
         "this asks its client, which needs protocol 2026-07-28"
@@ -467,7 +505,7 @@ async fn a_tool_asks_by_hand_and_carries_what_it_knows() {
 
 /// Makes one step of a call, with the state of the one before and the answer `true` to everything.
 async fn step(
-    client: &TestClient,
+    client: &Client,
     tool: &'static str,
     arguments: Value,
     before: Option<InputRequiredResult>,
@@ -476,11 +514,11 @@ async fn step(
 }
 
 async fn try_step(
-    client: &TestClient,
+    client: &Client,
     tool: &'static str,
     arguments: Value,
     before: Option<InputRequiredResult>,
-) -> Result<CallToolResponse, mcp_server::testing::TestError> {
+) -> Result<CallToolResponse, ClientError> {
     let mut params = CallToolRequestParams::new(tool);
     params.arguments = serde_json::from_value::<Option<JsonObject>>(arguments).unwrap();
     if let Some(before) = before {
@@ -507,8 +545,8 @@ fn complete(response: CallToolResponse) -> Value {
     }
 }
 
-fn answering() -> User {
-    User::new().elicits(|_| accept(json!({ "value": true })))
+fn answering() -> ClientBuilder {
+    elicits(Client::builder(), |_| accept(json!({ "value": true })))
 }
 
 #[tokio::test]
@@ -518,14 +556,14 @@ async fn a_state_is_of_use_only_for_its_own_call() {
 
     let other_arguments = json!({ "size": 11 });
     let error = try_step(&client, "carry_much", other_arguments, Some(asked.clone())).await;
-    assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
+    assert_eq!(error.unwrap_err().code(), Some(ErrorCode::INVALID_PARAMS.0));
 
     let done = step(&client, "carry_much", json!({ "size": 10 }), Some(asked)).await;
     assert_eq!(complete(done), 10);
 
     let asked = questions(step(&client, "charge", Value::Null, None).await);
     let error = try_step(&client, "charge_meanwhile", Value::Null, Some(asked)).await;
-    assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
+    assert_eq!(error.unwrap_err().code(), Some(ErrorCode::INVALID_PARAMS.0));
 }
 
 #[tokio::test]
@@ -560,7 +598,7 @@ async fn a_state_is_of_use_only_for_its_own_caller() {
 #[tokio::test]
 async fn an_answer_that_nobody_asked_for_is_ignored() {
     let roots = vec![Root::new("file:///a")];
-    let client = connect(&Runs::default(), User::new().with_roots(roots)).await;
+    let client = connect(&Runs::default(), Client::builder().roots(roots)).await;
     let asked = questions(step(&client, "add_by_hand", Value::Null, None).await);
     let mut params = CallToolRequestParams::new("add_by_hand");
     params.request_state = asked.request_state;
@@ -605,14 +643,14 @@ async fn no_changed_byte_of_a_state_is_taken() {
         changed.request_state = Some(String::from_utf8(bytes).unwrap());
         let error = try_step(&client, "charge", Value::Null, Some(changed)).await;
         let error = error.unwrap_err();
-        assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0), "{place}");
-        assert!(!error.message.contains(&state));
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0), "{place}");
+        assert!(!error.to_string().contains(&state));
     }
     for foreign in ["", "@", "@..", "@\0", "x", "{}"] {
         let mut changed = asked.clone();
         changed.request_state = Some(foreign.to_owned());
         let error = try_step(&client, "charge", Value::Null, Some(changed)).await;
-        let code = error.unwrap_err().code;
+        let code = error.unwrap_err().code();
         assert_eq!(code, Some(ErrorCode::INVALID_PARAMS.0), "{foreign:?}");
     }
 }
@@ -643,14 +681,14 @@ async fn a_state_ends_after_ten_minutes() {
     for size in [10, 100_000] {
         let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
         let server = builder(&Runs::default()).storage(store).build().unwrap();
-        let client = server.test_client_of(answering()).await.unwrap();
+        let client = answering().connect(&server).await.unwrap();
         let size = json!({ "size": size });
         let asked = questions(step(&client, "carry_much", size.clone(), None).await);
         clock.advance(Duration::from_secs(599));
         step(&client, "carry_much", size.clone(), Some(asked.clone())).await;
         clock.advance(Duration::from_secs(1));
         let error = try_step(&client, "carry_much", size, Some(asked)).await;
-        assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
+        assert_eq!(error.unwrap_err().code(), Some(ErrorCode::INVALID_PARAMS.0));
     }
 }
 
@@ -661,7 +699,7 @@ async fn a_call_goes_on_at_another_instance_over_the_same_store() {
     for _ in 0..2 {
         let server = builder(&Runs::default()).storage(store.clone());
         let server = server.build().unwrap();
-        clients.push(server.test_client_of(answering()).await.unwrap());
+        clients.push(answering().connect(&server).await.unwrap());
     }
     let asked = questions(step(&clients[0], "charge", Value::Null, None).await);
     let done = step(&clients[1], "charge", Value::Null, Some(asked)).await;
@@ -674,28 +712,38 @@ async fn a_state_of_a_server_with_other_keys_is_refused() {
     let asked = questions(step(&client, "charge", Value::Null, None).await);
     let other = connect(&Runs::default(), answering()).await;
     let error = try_step(&other, "charge", Value::Null, Some(asked)).await;
-    assert_eq!(error.unwrap_err().code, Some(ErrorCode::INVALID_PARAMS.0));
+    assert_eq!(error.unwrap_err().code(), Some(ErrorCode::INVALID_PARAMS.0));
 }
 
-/// What is left to hear when a call has ended: all of it comes before the answer.
-fn heard(client: &TestClient) -> (Vec<(LogLevel, Value)>, Vec<Progress>) {
-    let (mut messages, mut progress) = (Vec::new(), Vec::new());
-    for heard in client.take_heard() {
-        match heard {
-            Heard::Message(level, data) => messages.push((level, data)),
-            Heard::Progress(report) => progress.push(report),
-            _ => panic!("{heard:?}"),
-        }
+/// What a client has heard: all of a call comes before its answer.
+#[derive(Clone, Default)]
+struct Ear {
+    messages: Arc<Mutex<Vec<(LogLevel, Value)>>>,
+    progress: Arc<Mutex<Vec<Progress>>>,
+}
+
+impl Ear {
+    fn listen(&self, user: ClientBuilder, level: LogLevel) -> ClientBuilder {
+        let (messages, progress) = (Arc::clone(&self.messages), Arc::clone(&self.progress));
+        let hear =
+            move |LogMessage { level, data, .. }| messages.lock().unwrap().push((level, data));
+        user.log_handler(level, hear)
+            .progress_handler(move |report| progress.lock().unwrap().push(report))
     }
-    (messages, progress)
+
+    fn heard(&self) -> (Vec<(LogLevel, Value)>, Vec<Progress>) {
+        let messages = self.messages.lock().unwrap().clone();
+        (messages, self.progress.lock().unwrap().clone())
+    }
 }
 
 #[tokio::test]
 async fn a_client_hears_the_messages_it_wants_and_the_progress() {
     for user in both_eras() {
-        let client = connect(&Runs::default(), user.hears(LogLevel::Info)).await;
-        client.call_tool("tell", Value::Null).await.unwrap();
-        let (messages, progress) = heard(&client);
+        let ear = Ear::default();
+        let client = connect(&Runs::default(), ear.listen(user, LogLevel::Info)).await;
+        client.call_tool_result("tell", Value::Null).await.unwrap();
+        let (messages, progress) = ear.heard();
         let expected = [
             (LogLevel::Info, json!({ "step": 1 })),
             (LogLevel::Alert, json!("loud")),
@@ -708,10 +756,13 @@ async fn a_client_hears_the_messages_it_wants_and_the_progress() {
 }
 
 #[tokio::test]
-async fn a_client_that_wants_no_messages_hears_none() {
-    let client = connect(&Runs::default(), User::new()).await;
-    client.call_tool("tell", Value::Null).await.unwrap();
-    assert_eq!(heard(&client).0, []);
+async fn a_client_hears_no_messages_that_are_less_grave_than_it_wants() {
+    let ear = Ear::default();
+    let user = ear.listen(Client::builder(), LogLevel::Emergency);
+    let client = connect(&Runs::default(), user).await;
+    client.call_tool_result("tell", Value::Null).await.unwrap();
+    let (messages, progress) = ear.heard();
+    assert_eq!((messages, progress.len()), (vec![], 2));
 }
 
 #[tokio::test]
@@ -726,11 +777,16 @@ async fn work_that_outlives_its_call_has_nobody_to_ask() {
         Ok(format!("{}", asked.unwrap_err()))
     }
     let server = Server::builder("Detached").tool(outlive).build().unwrap();
-    let client = server
-        .test_client_of(answering().hears(LogLevel::Debug))
-        .await;
-    let client = client.unwrap();
-    let answer = client.call_tool("outlive", Value::Null).await.unwrap();
+    let ear = Ear::default();
+    let client = ear
+        .listen(answering(), LogLevel::Debug)
+        .connect(&server)
+        .await
+        .unwrap();
+    let answer = client
+        .call_tool_result("outlive", Value::Null)
+        .await
+        .unwrap();
     assert_eq!(result(&answer), "there is no client to ask");
-    assert_eq!(client.take_heard(), []);
+    assert_eq!(ear.heard(), (vec![], vec![]));
 }

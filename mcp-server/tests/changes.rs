@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kv_disk::DiskStore;
-use mcp_server::{Context, Error, Server, ServerHandle, State, prompt, resource, tool};
+use mcp_server::{Client, Context, Error, Server, ServerHandle, State, prompt, resource, tool};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -117,22 +117,25 @@ impl Events {
 #[tokio::test]
 async fn a_component_that_is_added_answers_and_is_gone_when_removed() {
     let server = server();
-    let client = server.test_client().await.unwrap();
+    let client = Client::connect(&server).await.unwrap();
     let handle = server.handle();
     let arguments = json!({ "a": 1, "b": 2 });
     client
-        .call_tool("add", arguments.clone())
+        .call_tool_result("add", arguments.clone())
         .await
         .unwrap_err();
     handle.add_tool(add).unwrap();
     handle.add_prompt(ask).unwrap();
-    client.call_tool("add", arguments.clone()).await.unwrap();
+    client
+        .call_tool_result("add", arguments.clone())
+        .await
+        .unwrap();
     assert_eq!(client.list_tools().await.unwrap()[0].name, "add");
     client.get_prompt("ask", Value::Null).await.unwrap();
 
     assert!(handle.remove_tool("add") && handle.remove_prompt("ask"));
     assert!(!handle.remove_tool("add") && !handle.remove_prompt("ask"));
-    client.call_tool("add", arguments).await.unwrap_err();
+    client.call_tool_result("add", arguments).await.unwrap_err();
     client.get_prompt("ask", Value::Null).await.unwrap_err();
     assert_eq!(client.list_tools().await.unwrap().len(), 1);
 
@@ -156,7 +159,7 @@ async fn a_component_that_cannot_be_added_changes_nothing() {
     assert!(matches!(error, Error::Duplicate { .. }), "{error}");
     let error = handle.add_tool(greet).unwrap_err();
     assert!(matches!(error, Error::MissingState { .. }), "{error}");
-    let client = server.test_client().await.unwrap();
+    let client = Client::connect(&server).await.unwrap();
     assert_eq!(client.list_tools().await.unwrap(), handle.tools());
     let templates = client.list_resource_templates().await.unwrap();
     assert_eq!(templates, handle.resource_templates());
@@ -167,14 +170,17 @@ async fn a_component_that_cannot_be_added_changes_nothing() {
 #[tokio::test]
 async fn what_is_disabled_is_hidden_until_it_is_enabled() {
     let server = server();
-    let client = server.test_client().await.unwrap();
+    let client = Client::connect(&server).await.unwrap();
     let handle = server.handle();
     handle.add_prompt(ask).unwrap();
     handle.disable_tool("tell").await.unwrap();
     handle.disable_prompt("ask").await.unwrap();
     handle.disable_resource("news://{day}").await.unwrap();
     assert!(client.list_tools().await.unwrap().is_empty());
-    client.call_tool("tell", Value::Null).await.unwrap_err();
+    client
+        .call_tool_result("tell", Value::Null)
+        .await
+        .unwrap_err();
     client.get_prompt("ask", Value::Null).await.unwrap_err();
     client.read_resource("news://yesterday").await.unwrap_err();
     client.read_resource("news://today").await.unwrap();
@@ -182,7 +188,7 @@ async fn what_is_disabled_is_hidden_until_it_is_enabled() {
     handle.enable_tool("tell").await.unwrap();
     handle.enable_prompt("ask").await.unwrap();
     handle.enable_resource("news://{day}").await.unwrap();
-    client.call_tool("tell", Value::Null).await.unwrap();
+    client.call_tool_result("tell", Value::Null).await.unwrap();
     client.get_prompt("ask", Value::Null).await.unwrap();
     client.read_resource("news://yesterday").await.unwrap();
 }
@@ -193,7 +199,7 @@ async fn what_is_disabled_stays_so_when_it_is_added() {
     let handle = server.handle();
     let error = handle.disable_tool("add").await.unwrap_err();
     assert!(matches!(error, Error::NotStarted), "{error}");
-    let client = server.test_client().await.unwrap();
+    let client = Client::connect(&server).await.unwrap();
     handle.disable_tool("add").await.unwrap();
     handle.add_tool(add).unwrap();
     assert_eq!(client.list_tools().await.unwrap().len(), 1);
@@ -207,7 +213,7 @@ async fn what_is_disabled_stays_so_when_it_is_added() {
 async fn clients_hear_of_what_is_disabled_and_enabled() {
     let server = server();
     let handle = server.handle();
-    server.test_client().await.unwrap();
+    Client::connect(&server).await.unwrap();
     let served = Served::new(server.into_router().unwrap()).await;
     let wanted = json!({ "toolsListChanged": true, "promptsListChanged": true });
     let (mut events, _) = Events::subscribe(&served, wanted).await;
@@ -233,8 +239,8 @@ async fn what_one_instance_disables_the_others_hide_too() {
     };
     let (one, other) = (instance(), instance());
     let _clients = (
-        one.test_client().await.unwrap(),
-        other.test_client().await.unwrap(),
+        Client::connect(&one).await.unwrap(),
+        Client::connect(&other).await.unwrap(),
     );
     let names = |server: &Server| -> Vec<_> {
         let tools = server.handle().tools().into_iter();
@@ -252,7 +258,7 @@ async fn what_one_instance_disables_the_others_hide_too() {
 
     let late = instance();
     assert_eq!(names(&late), ["add", "tell"], "it has not started");
-    let _client = late.test_client().await.unwrap();
+    let _client = Client::connect(&late).await.unwrap();
     assert_eq!(names(&late), ["add"]);
 }
 

@@ -4,6 +4,7 @@
 
 mod ask;
 mod changes;
+mod client;
 mod completion;
 mod components;
 mod files;

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mcp_server::axum::routing::get;
+use mcp_server::client::ClientError;
 use mcp_server::{
-    BoxError, Context, Error, PromptError, ResourceError, Server, State, ToolError, prompt,
+    BoxError, Client, Context, Error, PromptError, ResourceError, Server, State, ToolError, prompt,
     resource, tool,
 };
 use serde_json::json;
@@ -58,7 +59,7 @@ async fn ask(topic: String) -> Result<String, PromptError> {
     Ok(format!("What about {topic}?"))
 }
 
-async fn client() -> mcp_server::testing::TestClient {
+async fn client() -> Client {
     let server = Server::builder("Test")
         .tool(add)
         .tool(leak)
@@ -71,11 +72,15 @@ async fn client() -> mcp_server::testing::TestClient {
         .with_state("Hello".to_owned())
         .build()
         .unwrap();
-    server.test_client().await.unwrap()
+    Client::connect(&server).await.unwrap()
 }
 
 async fn text_of(tool: &str, arguments: serde_json::Value) -> (bool, String) {
-    let result = client().await.call_tool(tool, arguments).await.unwrap();
+    let result = client()
+        .await
+        .call_tool_result(tool, arguments)
+        .await
+        .unwrap();
     let text = result.content[0].as_text().unwrap().text.clone();
     (result.is_error.unwrap_or(false), text)
 }
@@ -84,7 +89,7 @@ async fn text_of(tool: &str, arguments: serde_json::Value) -> (bool, String) {
 async fn a_tool_answers_with_text_and_structure() {
     let result = client()
         .await
-        .call_tool("add", json!({ "a": 1, "b": 2 }))
+        .call_tool_result("add", json!({ "a": 1, "b": 2 }))
         .await
         .unwrap();
     assert_eq!(result.content[0].as_text().unwrap().text, "3");
@@ -110,14 +115,14 @@ async fn a_tool_error_reaches_the_client() {
 #[tokio::test]
 async fn a_panic_is_masked_and_the_server_goes_on() {
     let client = client().await;
-    let result = client.call_tool("burst", json!({})).await.unwrap();
+    let result = client.call_tool_result("burst", json!({})).await.unwrap();
     assert_eq!(
         result.content[0].as_text().unwrap().text,
         "Error calling tool 'burst'"
     );
     assert!(
         client
-            .call_tool("add", json!({ "a": 1, "b": 2 }))
+            .call_tool_result("add", json!({ "a": 1, "b": 2 }))
             .await
             .is_ok()
     );
@@ -127,11 +132,11 @@ async fn a_panic_is_masked_and_the_server_goes_on() {
 async fn an_unknown_tool_is_a_protocol_error_that_names_it() {
     let error = client()
         .await
-        .call_tool("ad\nd", json!({}))
+        .call_tool_result("ad\nd", json!({}))
         .await
         .unwrap_err();
     assert_eq!(
-        (error.code, &*error.message),
+        (error.code(), &*error.to_string()),
         (Some(-32602), "Unknown tool: 'ad\\nd'")
     );
 }
@@ -160,8 +165,8 @@ async fn a_resource_that_fails_is_masked() {
         .read_resource("broken://now")
         .await
         .unwrap_err();
-    assert_eq!(error.code, Some(-32603));
-    assert_eq!(error.message, "Error reading resource 'broken://now'");
+    assert_eq!(error.code(), Some(-32603));
+    assert_eq!(error.to_string(), "Error reading resource 'broken://now'");
 }
 
 #[tokio::test]
@@ -171,8 +176,11 @@ async fn an_unknown_resource_is_an_error_with_its_uri() {
         .read_resource("nothing://here")
         .await
         .unwrap_err();
-    assert_eq!(error.code, Some(-32602));
-    assert_eq!(error.data, Some(json!({ "uri": "nothing://here" })));
+    assert_eq!(error.code(), Some(-32602));
+    let ClientError::Refused { data, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(data, Some(json!({ "uri": "nothing://here" })));
 }
 
 #[tokio::test]
@@ -182,8 +190,8 @@ async fn a_template_parameter_of_the_wrong_type_is_an_error_that_names_it() {
         .read_resource("item://seven")
         .await
         .unwrap_err();
-    assert_eq!(error.code, Some(-32602));
-    assert!(error.message.contains("id"), "{error}");
+    assert_eq!(error.code(), Some(-32602));
+    assert!(error.to_string().contains("id"), "{error}");
 }
 
 #[tokio::test]
@@ -193,8 +201,8 @@ async fn a_prompt_without_its_argument_is_an_error_that_names_it() {
         .get_prompt("ask", json!({}))
         .await
         .unwrap_err();
-    assert_eq!(error.code, Some(-32602));
-    assert!(error.message.contains("topic"), "{error}");
+    assert_eq!(error.code(), Some(-32602));
+    assert!(error.to_string().contains("topic"), "{error}");
 }
 
 #[tokio::test]
@@ -204,7 +212,7 @@ async fn a_prompt_error_reaches_the_client() {
         .get_prompt("ask", json!({ "topic": "politics" }))
         .await
         .unwrap_err();
-    assert_eq!(error.message, "not about that");
+    assert_eq!(error.to_string(), "not about that");
 }
 
 #[test]
@@ -263,8 +271,8 @@ async fn the_lifespan_starts_once_and_stops_once() {
         .build()
         .unwrap();
     for _ in 0..3 {
-        let client = server.test_client().await.unwrap();
-        client.call_tool("greet", json!({})).await.unwrap();
+        let client = Client::connect(&server).await.unwrap();
+        client.call_tool_result("greet", json!({})).await.unwrap();
     }
     server.shutdown().await.unwrap();
     server.shutdown().await.unwrap();
@@ -280,8 +288,11 @@ async fn a_store_that_cannot_be_opened_stops_the_server_from_starting() {
     std::fs::write(folder.path().join("store.redb"), "no database").unwrap();
     let store = kv_disk::DiskStore::new(folder.path()).unwrap();
     let server = Server::builder("Test").storage(store).build().unwrap();
-    let error = server.test_client().await.unwrap_err();
-    assert!(matches!(error, Error::Store { .. }), "{error:?}");
+    let error = Client::connect(&server).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::Server(Error::Store { .. })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -295,8 +306,8 @@ async fn a_lifespan_that_fails_stops_the_server_from_starting() {
         .unwrap();
     for _ in 0..2 {
         assert!(matches!(
-            server.test_client().await,
-            Err(Error::Lifespan { .. })
+            Client::connect(&server).await,
+            Err(ClientError::Server(Error::Lifespan { .. }))
         ));
     }
 }
@@ -359,8 +370,8 @@ async fn a_shutdown_waits_for_the_calls_under_way_and_takes_no_more() {
         .with_state(witness)
         .build()
         .unwrap();
-    let client = server.test_client().await.unwrap();
-    let (answer, ()) = tokio::join!(client.call_tool("slow", json!({})), async {
+    let client = Client::connect(&server).await.unwrap();
+    let (answer, ()) = tokio::join!(client.call_tool_result("slow", json!({})), async {
         has_begun.await.unwrap();
         server.shutdown().await.unwrap();
     });
@@ -368,7 +379,7 @@ async fn a_shutdown_waits_for_the_calls_under_way_and_takes_no_more() {
         answer.unwrap().structured_content,
         Some(json!({ "result": "done" }))
     );
-    assert!(server.test_client().await.is_err());
+    assert!(Client::connect(&server).await.is_err());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Extension;
 use kv_core::{ManualClock, Store, StoreExt};
 use kv_memory::MemoryStore;
-use mcp_server::{Context, Principal, Server, ServerBuilder, ToolError, axum, tool};
+use mcp_server::{Client, Context, Principal, Server, ServerBuilder, ToolError, axum, tool};
 use serde_json::{Value, json};
 
 use crate::http_client::Served;
@@ -169,15 +169,12 @@ async fn a_session_is_stored_as_fastmcp_stores_it() {
 
 #[tokio::test]
 async fn concurrent_updates_all_count() {
-    let client = builder(MemoryStore::new())
-        .build()
-        .unwrap()
-        .test_client()
+    let client = Client::connect(&builder(MemoryStore::new()).build().unwrap())
         .await
         .unwrap();
-    let calls = (0..50).map(|_| client.call_tool("count", json!({})));
+    let calls = (0..50).map(|_| client.call_tool_result("count", json!({})));
     futures_util::future::try_join_all(calls).await.unwrap();
-    let last = client.call_tool("count", json!({})).await.unwrap();
+    let last = client.call_tool_result("count", json!({})).await.unwrap();
     assert_eq!(last.structured_content, Some(json!({ "result": 51 })));
 }
 
@@ -186,21 +183,24 @@ async fn clearing_a_scope_leaves_the_others() {
     let store = MemoryStore::new();
     let server = builder(store.clone()).build().unwrap();
     let (ours, theirs) = (
-        server.test_client().await.unwrap(),
-        server.test_client().await.unwrap(),
+        Client::connect(&server).await.unwrap(),
+        Client::connect(&server).await.unwrap(),
     );
     for client in [&ours, &theirs] {
-        client.call_tool("remember", note("hi")).await.unwrap();
+        client
+            .call_tool_result("remember", note("hi"))
+            .await
+            .unwrap();
     }
-    ours.call_tool("forget", json!({})).await.unwrap();
+    ours.call_tool_result("forget", json!({})).await.unwrap();
     let mine = ours
-        .call_tool("recall", key())
+        .call_tool_result("recall", key())
         .await
         .unwrap()
         .structured_content
         .unwrap();
     let other = theirs
-        .call_tool("recall", key())
+        .call_tool_result("recall", key())
         .await
         .unwrap()
         .structured_content
@@ -215,11 +215,16 @@ async fn clearing_a_scope_leaves_the_others() {
 async fn a_read_renews_state_that_has_less_than_half_its_time_left() {
     let clock = Arc::new(ManualClock::starting_now());
     let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
-    let client = builder(store).build().unwrap().test_client().await.unwrap();
-    client.call_tool("remember", note("hi")).await.unwrap();
+    let client = Client::connect(&builder(store).build().unwrap())
+        .await
+        .unwrap();
+    client
+        .call_tool_result("remember", note("hi"))
+        .await
+        .unwrap();
     for _ in 0..5 {
         clock.advance(Duration::from_secs(13 * 60 * 60));
-        let result = client.call_tool("recall", key()).await.unwrap();
+        let result = client.call_tool_result("recall", key()).await.unwrap();
         assert_eq!(result.structured_content, Some(json!({ "result": "hi" })));
     }
 }
@@ -228,26 +233,28 @@ async fn a_read_renews_state_that_has_less_than_half_its_time_left() {
 async fn a_read_does_not_renew_state_set_for_a_time_of_its_own() {
     let clock = Arc::new(ManualClock::starting_now());
     let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
-    let client = builder(store).build().unwrap().test_client().await.unwrap();
-    client.call_tool("remember_briefly", key()).await.unwrap();
+    let client = Client::connect(&builder(store).build().unwrap())
+        .await
+        .unwrap();
+    client
+        .call_tool_result("remember_briefly", key())
+        .await
+        .unwrap();
     clock.advance(Duration::from_secs(40));
-    client.call_tool("recall", key()).await.unwrap();
+    client.call_tool_result("recall", key()).await.unwrap();
     clock.advance(Duration::from_secs(40));
-    let result = client.call_tool("recall", key()).await.unwrap();
+    let result = client.call_tool_result("recall", key()).await.unwrap();
     assert_eq!(result.structured_content, Some(json!({ "result": null })));
 }
 
 #[tokio::test]
 async fn a_key_that_is_empty_or_too_long_is_the_clients_to_mend() {
-    let client = builder(MemoryStore::new())
-        .build()
-        .unwrap()
-        .test_client()
+    let client = Client::connect(&builder(MemoryStore::new()).build().unwrap())
         .await
         .unwrap();
     for (key, complaint) in [(String::new(), "empty"), ("k".repeat(2000), "too long")] {
         let result = client
-            .call_tool("recall", json!({ "key": key }))
+            .call_tool_result("recall", json!({ "key": key }))
             .await
             .unwrap();
         let text = &result.content[0].as_text().unwrap().text;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kv_core::ManualClock;
 use kv_memory::MemoryStore;
-use mcp_server::testing::{TestClient, User};
+use mcp_server::client::{Client, ClientBuilder, ClientError, ClientMode};
 use mcp_server::types::{
     CallToolRequestParams, CallToolResponse, DetailedTask, ElicitResult, ElicitationAction,
     ErrorCode, InputResponses, TaskPayload, TaskStatus,
@@ -121,24 +121,24 @@ fn builder(runs: &Runs) -> ServerBuilder {
         .tool(persist)
 }
 
-fn user() -> User {
-    User::new()
-        .takes_tasks()
-        .elicits(|_| panic!("a task asks by its own"))
+fn user() -> ClientBuilder {
+    Client::builder()
+        .tasks()
+        .elicitation_handler(async |_| panic!("a task asks by its own"))
 }
 
-async fn connect(runs: &Runs) -> TestClient {
+async fn connect(runs: &Runs) -> Client {
     let server = builder(runs).build().unwrap();
-    server.test_client_of(user()).await.unwrap()
+    user().connect(&server).await.unwrap()
 }
 
-async fn connect_over(store: &MemoryStore, runs: &Runs) -> TestClient {
+async fn connect_over(store: &MemoryStore, runs: &Runs) -> Client {
     let server = builder(runs).storage(store.clone()).build().unwrap();
-    server.test_client_of(user()).await.unwrap()
+    user().connect(&server).await.unwrap()
 }
 
 /// Calls a tool, and returns the id of the task.
-async fn start(client: &TestClient, tool: &'static str, arguments: Value) -> String {
+async fn start(client: &Client, tool: &'static str, arguments: Value) -> String {
     let mut params = CallToolRequestParams::new(tool);
     params.arguments = serde_json::from_value(arguments).unwrap();
     match client.call_tool_once(params).await.unwrap() {
@@ -148,7 +148,7 @@ async fn start(client: &TestClient, tool: &'static str, arguments: Value) -> Str
 }
 
 /// Asks for a task until it is as wanted.
-async fn until(client: &TestClient, id: &str, wanted: TaskStatus) -> DetailedTask {
+async fn until(client: &Client, id: &str, wanted: TaskStatus) -> DetailedTask {
     let polls = async {
         loop {
             let task = client.get_task(id).await.unwrap();
@@ -161,7 +161,7 @@ async fn until(client: &TestClient, id: &str, wanted: TaskStatus) -> DetailedTas
     timeout(Duration::from_secs(20), polls).await.unwrap()
 }
 
-async fn result(client: &TestClient, id: &str) -> Value {
+async fn result(client: &Client, id: &str) -> Value {
     let task = until(client, id, TaskStatus::Completed).await;
     let TaskPayload::Completed { result } = task.payload else {
         panic!("{task:?}")
@@ -202,15 +202,26 @@ async fn a_task_is_there_at_once_and_ends_with_the_result_of_the_call() {
 #[tokio::test]
 async fn a_client_without_tasks_waits_for_the_answer_or_is_refused() {
     let server = builder(&Runs::default()).build().unwrap();
-    for user in [User::new(), User::new().with_handshake().takes_tasks()] {
-        let client = server.test_client_of(user).await.unwrap();
-        let answer = client.call_tool("greet", json!({ "name": "Ada" })).await;
+    for user in [
+        Client::builder(),
+        Client::builder().mode(ClientMode::Handshake).tasks(),
+    ] {
+        let client = user.connect(&server).await.unwrap();
+        let answer = client
+            .call_tool_result("greet", json!({ "name": "Ada" }))
+            .await;
         let answer = answer.unwrap().structured_content.unwrap();
         assert_eq!(answer["result"], "Hello, Ada!");
-        let error = client.call_tool("fail", Value::Null).await.unwrap_err();
+        let error = client
+            .call_tool_result("fail", Value::Null)
+            .await
+            .unwrap_err();
         let lacks = ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY.0;
-        assert_eq!(error.code, Some(lacks));
-        let required = &error.data.unwrap()["requiredCapabilities"]["extensions"];
+        assert_eq!(error.code(), Some(lacks));
+        let ClientError::Refused { data, .. } = error else {
+            panic!("{error:?}")
+        };
+        let required = &data.unwrap()["requiredCapabilities"]["extensions"];
         assert_eq!(required["io.modelcontextprotocol/tasks"], json!({}));
     }
 }
@@ -345,7 +356,10 @@ async fn a_call_asks_as_any_other_until_it_goes_on_as_a_task() {
 #[tokio::test]
 async fn a_call_that_does_not_ask_to_be_a_task_is_answered() {
     let client = connect(&Runs::default()).await;
-    let answer = client.call_tool("never_a_task", Value::Null).await.unwrap();
+    let answer = client
+        .call_tool_result("never_a_task", Value::Null)
+        .await
+        .unwrap();
     assert_eq!(answer.structured_content.unwrap()["result"], 7);
 }
 
@@ -373,16 +387,16 @@ async fn nobody_else_learns_of_a_task() {
     let client = connect(&Runs::default()).await;
     for id in ["", "unknown", "\0", &"x".repeat(10_000)] {
         let error = client.get_task(id).await.unwrap_err();
-        assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0), "{id:.20}");
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0), "{id:.20}");
         let error = client.update_task(id, answers([])).await.unwrap_err();
-        assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0));
         let error = client.cancel_task(id).await.unwrap_err();
-        assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0));
     }
 }
 
 /// A server in a runtime of its own, which dies with it.
-fn mortal(store: &MemoryStore, runs: &Runs) -> (Runtime, TestClient) {
+fn mortal(store: &MemoryStore, runs: &Runs) -> (Runtime, Client) {
     let runtime = Runtime::new().unwrap();
     let client = runtime.block_on(connect_over(store, runs));
     (runtime, client)
@@ -451,7 +465,7 @@ async fn a_task_ends_with_its_time() {
     let id = start(&client, "work", Value::Null).await;
     clock.advance(Duration::from_secs(3600));
     let error = client.get_task(&id).await.unwrap_err();
-    assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
+    assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0));
     let stopped = async {
         while runs.get() == 0 {
             sleep(Duration::from_millis(20)).await;

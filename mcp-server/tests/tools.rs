@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use mcp_server::testing::TestClient;
+use mcp_server::Client;
 use mcp_server::types::{CallToolResult, Icon, JsonObject, object};
 use mcp_server::{
     BoxFuture, Context, Error, Image, Server, ServerBuilder, Tool, ToolDefinition, ToolError,
@@ -15,32 +15,32 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(crate) async fn client(server: ServerBuilder) -> TestClient {
-    server.build().unwrap().test_client().await.unwrap()
+pub(crate) async fn client(server: ServerBuilder) -> Client {
+    Client::connect(&server.build().unwrap()).await.unwrap()
 }
 
 pub(crate) fn serving(tool: impl Tool) -> ServerBuilder {
     Server::builder("Test").tool(tool)
 }
 
-pub(crate) async fn call(client: &TestClient, tool: &str, arguments: Value) -> CallToolResult {
-    client.call_tool(tool, arguments).await.unwrap()
+pub(crate) async fn call(client: &Client, tool: &str, arguments: Value) -> CallToolResult {
+    client.call_tool_result(tool, arguments).await.unwrap()
 }
 
 /// Calls a tool, and returns the text of its answer.
-pub(crate) async fn text(client: &TestClient, tool: &str, arguments: Value) -> String {
+pub(crate) async fn text(client: &Client, tool: &str, arguments: Value) -> String {
     let result = call(client, tool, arguments).await;
     result.content[0].as_text().unwrap().text.clone()
 }
 
 /// Calls a tool in vain, and returns what it says of that.
-pub(crate) async fn refusal(client: &TestClient, tool: &str, arguments: Value) -> String {
+pub(crate) async fn refusal(client: &Client, tool: &str, arguments: Value) -> String {
     let result = call(client, tool, arguments).await;
     assert_eq!(result.is_error, Some(true));
     result.content[0].as_text().unwrap().text.clone()
 }
 
-pub(crate) async fn listed(client: &TestClient, name: &str) -> Value {
+pub(crate) async fn listed(client: &Client, name: &str) -> Value {
     let tools = client.list_tools().await.unwrap();
     let tool = tools.into_iter().find(|tool| tool.name == name).unwrap();
     serde_json::to_value(tool).unwrap()
@@ -233,10 +233,15 @@ async fn sleep(seconds: u64) -> &'static str {
 async fn a_call_that_takes_too_long_is_a_protocol_error() {
     let client = client(serving(sleep)).await;
     assert_eq!(text(&client, "sleep", json!({"seconds": 0})).await, "slept");
-    let error = client.call_tool("sleep", json!({"seconds": 1})).await;
+    let error = client
+        .call_tool_result("sleep", json!({"seconds": 1}))
+        .await;
     let error = error.unwrap_err();
-    assert_eq!(error.code, Some(-32000));
-    assert_eq!(error.message, "Tool 'sleep' execution timed out after 0.5s");
+    assert_eq!(error.code(), Some(-32000));
+    assert_eq!(
+        error.to_string(),
+        "Tool 'sleep' execution timed out after 0.5s"
+    );
 }
 
 #[tool(enabled = false)]
@@ -246,8 +251,8 @@ async fn off() {}
 async fn a_disabled_tool_is_not_there() {
     let client = client(serving(off).tool(book)).await;
     assert_eq!(client.list_tools().await.unwrap().len(), 1);
-    let error = client.call_tool("off", json!({})).await.unwrap_err();
-    assert_eq!(error.message, "Unknown tool: 'off'");
+    let error = client.call_tool_result("off", json!({})).await.unwrap_err();
+    assert_eq!(error.to_string(), "Unknown tool: 'off'");
 }
 
 #[tool(inline)]

@@ -1,6 +1,7 @@
 //! The official MCP conformance suite, in the two versions that `dev/conformance/install` installs,
 //! against the example `everything`. A scenario that fails or warns and is not in
-//! `dev/conformance/baseline.yml` fails the test, and so does one that is there and passes.
+//! `dev/conformance/baseline.yml` fails the test, and so does one that is there and passes. Also the suite's
+//! scenarios for clients, against the example `client`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::server_process::ServerProcess;
+use crate::server_process::{ServerProcess, example};
 
 /// Runs the suite and prints its counts, of which `scenarios` is the total: a suite that finds
 /// nothing to try has nothing against any server.
@@ -82,4 +83,53 @@ fn the_requirements_of_2026_07_28_are_as_the_baseline_says() {
 #[test]
 fn the_whole_alpha_suite_is_as_the_baseline_says() {
     run("conformance-alpha", &["--suite", "all"], 65);
+}
+
+/// Has the suite try the example `client` in scenarios, by a revision of the protocol.
+fn run_client(options: &str, revision: &str, scenarios: &[&str]) {
+    let dev = kv_tests::workspace().join("dev");
+    let client = example("client");
+    let suite = dev.join("conformance/node_modules/conformance-alpha/dist/index.js");
+    for scenario in scenarios {
+        let folder = tempdir().unwrap();
+        let output = Command::new(dev.join(".venv-node/bin/node"))
+            .arg(&suite)
+            .args(["client", "--scenario", scenario, "--spec-version", revision])
+            .arg("--command")
+            .arg(format!("{} {options}", client.display()))
+            .arg("--output-dir")
+            .arg(folder.path())
+            .output()
+            .expect("the suite is there: run dev/conformance/install once");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let passed = output.status.success() && said.contains("OVERALL: PASSED");
+        assert!(passed, "{scenario} of {revision}: {said}");
+    }
+}
+
+#[test]
+fn the_client_passes_the_scenarios_of_2025_11_25_that_need_no_login() {
+    let scenarios = [
+        "initialize",
+        "tools_call",
+        "elicitation-sep1034-client-defaults",
+        "sse-retry",
+        "json-schema-2020-12-preservation",
+    ];
+    run_client("--handshake", "2025-11-25", &scenarios);
+}
+
+#[test]
+fn the_client_passes_the_scenarios_of_2026_07_28_that_need_no_login() {
+    let scenarios = [
+        "tools_call",
+        "request-metadata",
+        "sep-2322-client-request-state",
+        "http-standard-headers",
+        "http-custom-headers",
+        "http-invalid-tool-headers",
+        "json-schema-ref-no-deref",
+        "json-schema-2020-12-preservation",
+    ];
+    run_client("", "2026-07-28", &scenarios);
 }

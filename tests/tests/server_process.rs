@@ -105,7 +105,7 @@ pub(crate) fn quickstart() -> PathBuf {
 }
 
 /// Returns an example's path: it is built beside the tests.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the test has a path");
     let profile = test
         .ancestors()

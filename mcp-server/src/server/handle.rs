@@ -18,7 +18,7 @@ use crate::{Prompt, Resource, Result, Tool, types};
 /// # Examples
 ///
 /// ```
-/// use mcp_server::{Context, ToolError, tool};
+/// use mcp_server::{Client, Context, Server, ToolError, tool};
 ///
 /// /// Answers everything.
 /// #[tool]
@@ -34,9 +34,9 @@ use crate::{Prompt, Resource, Result, Tool, types};
 /// }
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let server = mcp_server::Server::builder("Pupil").tool(learn).build()?;
-/// let client = server.test_client().await?;
-/// client.call_tool("learn", serde_json::Value::Null).await?;
+/// let server = Server::builder("Pupil").tool(learn).build()?;
+/// let client = Client::connect(&server).await?;
+/// client.call_tool::<()>("learn", ()).await?;
 /// assert_eq!(client.list_tools().await?.len(), 2);
 /// assert_eq!(server.handle().tools()[0].name, "answer");
 /// assert!(server.handle().remove_tool("answer"));

@@ -22,6 +22,8 @@ use std::{process, thread};
 
 use axum::Router;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use rmcp::service::serve_server_with_ct;
+use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::adapter::Adapter;
@@ -33,7 +35,6 @@ pub(crate) use self::pages::Lists;
 pub(crate) use self::registry::Registry;
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};
-use crate::testing::{TestClient, User};
 use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};
 use crate::transport::{Connection, Transport, stdio};
 use crate::{Error, Result, logging, storage};
@@ -44,12 +45,15 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// How long the lifespan and the store may take to stop, beyond the grace period.
 const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many bytes wait between the two ends of a connection in this process.
+const PIPE_BYTES: usize = 64 * 1024;
+
 /// A built server. Cloning is cheap, and clones are the same server.
 ///
 /// # Examples
 ///
 /// ```
-/// use mcp_server::{Server, tool};
+/// use mcp_server::{Client, Server, tool};
 ///
 /// /// Adds two numbers.
 /// #[tool]
@@ -59,9 +63,9 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = Server::builder("Calculator").tool(add).build()?;
-/// let client = server.test_client().await?;
-/// let answer = client.call_tool("add", serde_json::json!({ "a": 1, "b": 2 })).await?;
-/// assert_eq!(answer.structured_content, Some(serde_json::json!({ "result": 3 })));
+/// let client = Client::connect(&server).await?;
+/// let sum: i64 = client.call_tool("add", serde_json::json!({ "a": 1, "b": 2 })).await?;
+/// assert_eq!(sum, 3);
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
@@ -250,25 +254,18 @@ impl Server {
         stopped
     }
 
-    /// Connects a client to the server in this process, without any network: for tests.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] and [`Error::Lifespan`] as
-    /// [`serve`](Self::serve).
-    pub async fn test_client(&self) -> Result<TestClient> {
-        self.test_client_of(User::new()).await
-    }
-
-    /// Does the same with a client whose user answers questions.
-    ///
-    /// # Errors
-    ///
-    /// As [`test_client`](Self::test_client).
-    pub async fn test_client_of(&self, user: User) -> Result<TestClient> {
+    /// Starts a connection in this process, and returns the client's end of it.
+    pub(crate) async fn connect_in_process(&self) -> Result<DuplexStream> {
         self.core.start().await?;
         let adapter = self.adapter(Connection::single());
-        TestClient::connect(adapter, user, self.shutdown.finished().child_token()).await
+        let stopping = self.shutdown.finished().child_token();
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        tokio::spawn(async move {
+            if let Ok(service) = serve_server_with_ct(adapter, theirs, stopping).await {
+                let _ = service.waiting().await;
+            }
+        });
+        Ok(ours)
     }
 
     fn adapter(&self, connection: Connection) -> Adapter {
