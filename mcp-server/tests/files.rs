@@ -4,19 +4,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use mcp_server::testing::{TestClient, TestError};
+use mcp_server::client::ClientError;
 use mcp_server::{
-    BytesResource, DirectoryResource, FileResource, ResourceDefinition, Server, ServerBuilder,
-    TextResource,
+    BytesResource, Client, DirectoryResource, FileResource, ResourceDefinition, Server,
+    ServerBuilder, TextResource,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-async fn client_of(builder: ServerBuilder) -> TestClient {
-    builder.build().unwrap().test_client().await.unwrap()
+async fn client_of(builder: ServerBuilder) -> Client {
+    Client::connect(&builder.build().unwrap()).await.unwrap()
 }
 
-async fn read(client: &TestClient, uri: &str) -> Result<Value, TestError> {
+async fn read(client: &Client, uri: &str) -> Result<Value, ClientError> {
     let mut result = client.read_resource(uri).await?;
     assert_eq!(result.contents.len(), 1);
     Ok(serde_json::to_value(result.contents.remove(0)).unwrap())
@@ -107,11 +107,11 @@ async fn a_file_is_not_read_when_it_is_too_large_or_none() {
         "12345"
     );
     let error = read(&client, "docs://small").await.unwrap_err();
-    assert_eq!(error.message, "the file has more than 4 bytes");
+    assert_eq!(error.to_string(), "the file has more than 4 bytes");
     for uri in ["docs://gone", "docs://folder", "docs://endless"] {
         let error = read(&client, uri).await.unwrap_err();
-        assert_eq!(error.code, Some(-32603));
-        assert_eq!(error.message, format!("Error reading resource '{uri}'"));
+        assert_eq!(error.code(), Some(-32603));
+        assert_eq!(error.to_string(), format!("Error reading resource '{uri}'"));
     }
 }
 
@@ -204,8 +204,8 @@ async fn nothing_outside_of_a_folder_or_hidden_is_read() {
     ] {
         let uri = format!("docs://manual/{path}");
         let error = read(&client, &uri).await.unwrap_err();
-        assert_eq!(error.code, Some(-32602), "{path}");
-        assert_eq!(error.message, "there is no such file", "{path}");
+        assert_eq!(error.code(), Some(-32602), "{path}");
+        assert_eq!(error.to_string(), "there is no such file", "{path}");
     }
     for path in [
         "../secret",
@@ -216,7 +216,7 @@ async fn nothing_outside_of_a_folder_or_hidden_is_read() {
     ] {
         let uri = format!("docs://manual/{path}");
         let error = read(&client, &uri).await.unwrap_err();
-        assert!(error.message.starts_with("Unknown resource"), "{error}");
+        assert!(error.to_string().starts_with("Unknown resource"), "{error}");
     }
     // A link that stays in the folder is followed, also by a path through it.
     let uri = "docs://manual/a%20b/up/index.md";
@@ -244,6 +244,6 @@ async fn a_folder_that_is_gone_is_a_masked_error() {
     let client = client_of(builder.resource(resource)).await;
     for uri in ["docs://manual", "docs://manual/a"] {
         let error = read(&client, uri).await.unwrap_err();
-        assert_eq!(error.message, format!("Error reading resource '{uri}'"));
+        assert_eq!(error.to_string(), format!("Error reading resource '{uri}'"));
     }
 }

@@ -1,8 +1,7 @@
 //! Prompts, as a client gets them.
 
-use mcp_server::testing::TestClient;
 use mcp_server::types::PromptMessage;
-use mcp_server::{Image, IntoMessage, Server, prompt};
+use mcp_server::{Client, Image, IntoMessage, Server, prompt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,10 +42,10 @@ fn lines() -> [&'static str; 2] {
     ["one", "two"]
 }
 
-async fn client() -> TestClient {
+async fn client() -> Client {
     let server = Server::builder("Test").prompt(show).prompt(talk);
     let server = server.prompt(lines).build().unwrap();
-    server.test_client().await.unwrap()
+    Client::connect(&server).await.unwrap()
 }
 
 async fn messages(name: &str, arguments: Value) -> Value {
@@ -95,9 +94,9 @@ async fn all_that_is_wrong_with_arguments_is_told_with_their_names() {
     });
     let error = client().await.get_prompt("show", arguments).await;
     let error = error.unwrap_err();
-    assert_eq!(error.code, Some(-32602));
+    assert_eq!(error.code(), Some(-32602));
     assert_eq!(
-        error.message,
+        error.to_string(),
         "missing argument `text`\n\
          argument `number`: expected i64\n\
          argument `strict`: expected a boolean\n\

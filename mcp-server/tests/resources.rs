@@ -1,9 +1,8 @@
 //! Resources and their templates, as a client reads them.
 
-use mcp_server::testing::TestClient;
 use mcp_server::types::{Icon, JsonObject};
 use mcp_server::{
-    BoxFuture, Context, Prompt, PromptDefinition, PromptError, PromptResult, Resource,
+    BoxFuture, Client, Context, Prompt, PromptDefinition, PromptError, PromptResult, Resource,
     ResourceDefinition, ResourceError, ResourceRequest, ResourceResult, Server, ServerBuilder,
     ToolDefinition, resource, tool_fn,
 };
@@ -34,12 +33,12 @@ async fn search(kind: String, q: Option<String>, folder: Option<String>) -> Stri
     format!("{kind} {q:?} {folder:?}")
 }
 
-async fn client_of(builder: ServerBuilder) -> TestClient {
-    builder.build().unwrap().test_client().await.unwrap()
+async fn client_of(builder: ServerBuilder) -> Client {
+    Client::connect(&builder.build().unwrap()).await.unwrap()
 }
 
 /// Reads what the one content of a resource is.
-async fn text(client: &TestClient, uri: &str) -> String {
+async fn text(client: &Client, uri: &str) -> String {
     let result = client.read_resource(uri).await.unwrap();
     let contents = serde_json::to_value(result.contents).unwrap();
     contents[0]["text"].as_str().unwrap().to_owned()
@@ -74,8 +73,8 @@ async fn a_parameter_names_nothing_outside_a_folder_unless_it_is_left_unchecked(
         "search://books?q=%00",
     ] {
         let error = client.read_resource(uri).await.unwrap_err();
-        assert_eq!(error.code, Some(-32602), "{uri}");
-        assert!(error.message.starts_with("Unknown resource"), "{error}");
+        assert_eq!(error.code(), Some(-32602), "{uri}");
+        assert!(error.to_string().starts_with("Unknown resource"), "{error}");
     }
 }
 
