@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::FromContext;
 use crate::types::MetaObject;
@@ -37,14 +37,24 @@ pub(crate) fn title_of(name: &str) -> String {
     title
 }
 
-/// Returns `_meta` with the tags where FastMCP's clients look for them; `None` without tags.
-pub(crate) fn meta_of(tags: &BTreeSet<String>) -> Option<MetaObject> {
-    if tags.is_empty() {
-        return None;
+/// Returns `_meta`: what is given, with the tags where FastMCP's clients look for them; `None` when
+/// there is nothing of both.
+pub(crate) fn meta_of(given: &MetaObject, tags: &BTreeSet<String>) -> Option<MetaObject> {
+    const KEY: &str = "fastmcp";
+
+    let mut meta = given.clone();
+    if !tags.is_empty() {
+        let tags = json!(tags);
+        match meta.get_mut(KEY) {
+            Some(Value::Object(others)) => {
+                others.insert("tags".to_owned(), tags);
+            }
+            _ => {
+                meta.insert(KEY.to_owned(), json!({ "tags": tags }));
+            }
+        }
     }
-    let mut meta = MetaObject::new();
-    meta.insert("fastmcp".to_owned(), json!({ "tags": tags }));
-    Some(meta)
+    (!meta.is_empty()).then_some(meta)
 }
 
 #[cfg(test)]
@@ -68,8 +78,21 @@ mod tests {
     #[test]
     fn tags_stand_sorted_under_fastmcp() {
         let tags = BTreeSet::from(["b".to_owned(), "a".to_owned()]);
-        let meta = serde_json::to_value(meta_of(&tags)).unwrap();
+        let nothing = MetaObject::new();
+        let meta = serde_json::to_value(meta_of(&nothing, &tags)).unwrap();
         assert_eq!(meta, json!({"fastmcp": {"tags": ["a", "b"]}}));
-        assert!(meta_of(&BTreeSet::new()).is_none());
+        assert!(meta_of(&nothing, &BTreeSet::new()).is_none());
+    }
+
+    #[test]
+    fn tags_leave_what_is_given_beside_them() {
+        let tags = BTreeSet::from(["a".to_owned()]);
+        let given = json!({"owner": "ops", "fastmcp": {"level": 1}});
+        let given = MetaObject(crate::types::object(given));
+        assert_eq!(
+            serde_json::to_value(meta_of(&given, &tags)).unwrap(),
+            json!({"owner": "ops", "fastmcp": {"level": 1, "tags": ["a"]}})
+        );
+        assert_eq!(meta_of(&given, &BTreeSet::new()), Some(given));
     }
 }

@@ -16,6 +16,7 @@ mod completion;
 mod component;
 mod context;
 mod error;
+mod icon;
 mod keys;
 pub mod logging;
 mod private;
@@ -37,6 +38,7 @@ pub use completion::{Choices, Complete, CompletionRequest};
 pub use context::{Context, FromContext, LogLevel, MissingState, Progress, State};
 pub use error::{BoxError, Error, PromptError, ResourceError, Result, ToolError};
 pub use futures_util::future::BoxFuture;
+pub use icon::IconExt;
 pub use keys::ServerKeys;
 #[doc = include_str!("docs/prompt.md")]
 pub use mcp_server_macros::prompt;
@@ -44,8 +46,11 @@ pub use mcp_server_macros::prompt;
 pub use mcp_server_macros::resource;
 #[doc = include_str!("docs/tool.md")]
 pub use mcp_server_macros::tool;
-pub use prompts::{Prompt, PromptDefinition, PromptResult};
-pub use resources::{Resource, ResourceDefinition, ResourceRequest, ResourceResult};
+pub use prompts::{IntoMessage, Prompt, PromptDefinition, PromptResult};
+pub use resources::{
+    BytesResource, DirectoryFiles, DirectoryResource, FileResource, Resource, ResourceDefinition,
+    ResourceRequest, ResourceResult, TextResource,
+};
 pub use server::{Server, ServerHandle};
 pub use tasks::TaskOptions;
 pub use tools::{

@@ -48,6 +48,25 @@ pub async fn names(
 pub fn unit() {}
 
 /// Has all options.
+#[resource(
+    "data://options/{name}",
+    mime_type = "text/plain",
+    icons("https://example.com/a.png"),
+    annotations(audience("user"), priority = 0.5, last_modified = "2026-01-02"),
+    meta(a = 1, "b" = "c"),
+    unchecked("name")
+)]
+pub fn all_of_a_resource(name: std::string::String) -> std::string::String {
+    name
+}
+
+/// Has all options.
+#[prompt(icons("https://example.com/a.png"), meta(a = 1, "b" = "c"))]
+pub fn all_of_a_prompt() -> &'static str {
+    ""
+}
+
+/// Has all options.
 #[tool(
     icons("https://example.com/a.png"),
     meta(a = 1, "b" = "c"),

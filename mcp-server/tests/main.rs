@@ -7,11 +7,14 @@ mod changes;
 mod client;
 mod completion;
 mod components;
+mod files;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;
 mod lists;
 mod made_tools;
+mod prompts;
+mod resources;
 mod server;
 mod state;
 mod stop;

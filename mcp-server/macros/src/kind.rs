@@ -26,8 +26,19 @@ impl Kind {
                 "inline",
                 "task",
             ],
-            Self::Resource => &["name", "title", "description", "mime_type", "tags"],
-            Self::Prompt => &["name", "title", "description", "tags"],
+            Self::Resource => &[
+                "name",
+                "title",
+                "description",
+                "mime_type",
+                "size",
+                "tags",
+                "icons",
+                "annotations",
+                "meta",
+                "unchecked",
+            ],
+            Self::Prompt => &["name", "title", "description", "tags", "icons", "meta"],
         }
     }
 }

@@ -9,6 +9,7 @@
 mod docs;
 mod expand;
 mod function;
+mod hints;
 mod kind;
 mod options;
 mod parameter;

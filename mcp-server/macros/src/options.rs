@@ -5,8 +5,12 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaList, Path, Result, Token, Type};
+use syn::{
+    Error, Expr, ExprLit, Ident, Lit, LitInt, LitStr, Meta, MetaList, MetaNameValue, Path, Result,
+    Token, Type,
+};
 
+use crate::hints::Hints;
 use crate::kind::Kind;
 
 const TASK: [&str; 3] = ["required", "on_demand", "resume"];
@@ -22,7 +26,12 @@ pub(crate) struct Options {
     pub(crate) description: Option<LitStr>,
     pub(crate) mime_type: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
+    /// The parameters whose values are not checked as paths.
+    pub(crate) unchecked: Vec<LitStr>,
     pub(crate) annotations: Vec<(Ident, bool)>,
+    /// What is said of a resource's content.
+    pub(crate) hints: Option<Hints>,
+    pub(crate) size: Option<LitInt>,
     /// An icon's address, or an icon.
     pub(crate) icons: Vec<Expr>,
     pub(crate) meta: Vec<(LitStr, Expr)>,
@@ -51,16 +60,19 @@ impl Options {
             for meta in &metas {
                 let option = known(meta.path(), kind.options(), "option")?;
                 once(&mut seen, meta.path(), &option)?;
-                options.set(&option, meta)?;
+                options.set(kind, &option, meta)?;
             }
             Ok(options)
         };
         parser.parse2(tokens)
     }
 
-    fn set(&mut self, option: &str, meta: &Meta) -> Result<()> {
+    fn set(&mut self, kind: Kind, option: &str, meta: &Meta) -> Result<()> {
         match option {
-            "tags" => self.tags = tags(meta)?,
+            "tags" => self.tags = texts(option, meta)?,
+            "unchecked" => self.unchecked = texts(option, meta)?,
+            "annotations" if kind == Kind::Resource => self.hints = Some(Hints::parse(meta)?),
+            "size" => self.size = Some(size(meta)?),
             "annotations" => self.annotations = annotations(meta)?,
             "icons" => self.icons = icons(meta)?,
             "meta" => self.meta = pairs(meta)?,
@@ -101,7 +113,7 @@ fn uri(input: ParseStream<'_>) -> Result<LitStr> {
 }
 
 /// Returns the name that `path` is, which must be one of `names`.
-fn known(path: &Path, names: &[&str], noun: &str) -> Result<String> {
+pub(crate) fn known(path: &Path, names: &[&str], noun: &str) -> Result<String> {
     let name = path.get_ident().map(ToString::to_string);
     name.filter(|name| names.contains(&name.as_str()))
         .ok_or_else(|| {
@@ -110,7 +122,7 @@ fn known(path: &Path, names: &[&str], noun: &str) -> Result<String> {
         })
 }
 
-fn once(seen: &mut Vec<String>, path: &Path, name: &str) -> Result<()> {
+pub(crate) fn once(seen: &mut Vec<String>, path: &Path, name: &str) -> Result<()> {
     if seen.iter().any(|other| other == name) {
         return Err(Error::new(path.span(), format!("`{name}` is given twice")));
     }
@@ -118,7 +130,7 @@ fn once(seen: &mut Vec<String>, path: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn text(option: &str, meta: &Meta) -> Result<LitStr> {
+pub(crate) fn text(option: &str, meta: &Meta) -> Result<LitStr> {
     let literal = match meta {
         Meta::NameValue(pair) => string(&pair.value),
         Meta::Path(_) | Meta::List(_) => None,
@@ -143,19 +155,20 @@ fn string(expression: &Expr) -> Option<LitStr> {
     }
 }
 
-fn list<'a>(meta: &'a Meta, usage: &str) -> Result<&'a MetaList> {
+pub(crate) fn list<'a>(meta: &'a Meta, usage: &str) -> Result<&'a MetaList> {
     match meta {
         Meta::List(list) => Ok(list),
         Meta::Path(_) | Meta::NameValue(_) => Err(Error::new(meta.span(), usage)),
     }
 }
 
-fn tags(meta: &Meta) -> Result<Vec<LitStr>> {
-    const USAGE: &str = "write tags(\"..\", \"..\"), with string literals";
-    let tags =
-        list(meta, USAGE)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
-    tags.iter()
-        .map(|tag| string(tag).ok_or_else(|| Error::new(tag.span(), USAGE)))
+pub(crate) fn texts(option: &str, meta: &Meta) -> Result<Vec<LitStr>> {
+    let usage = format!("write {option}(\"..\", \"..\"), with string literals");
+    let texts =
+        list(meta, &usage)?.parse_args_with(Punctuated::<Expr, Token![,]>::parse_terminated)?;
+    texts
+        .iter()
+        .map(|text| string(text).ok_or_else(|| Error::new(text.span(), &usage)))
         .collect()
 }
 
@@ -238,6 +251,21 @@ fn timeout(meta: &Meta) -> Result<Expr> {
             let usage = "write timeout = Duration::from_secs(30), or another Duration";
             Err(Error::new(meta.span(), usage))
         }
+    }
+}
+
+fn size(meta: &Meta) -> Result<LitInt> {
+    const USAGE: &str = "write size = 1024, the number of bytes";
+    match meta {
+        Meta::NameValue(MetaNameValue {
+            value:
+                Expr::Lit(ExprLit {
+                    lit: Lit::Int(literal),
+                    ..
+                }),
+            ..
+        }) if literal.base10_parse::<u64>().is_ok() => Ok(literal.clone()),
+        _ => Err(Error::new(meta.span(), USAGE)),
     }
 }
 

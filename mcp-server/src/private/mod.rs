@@ -13,7 +13,7 @@ pub(crate) use arguments::{masked, read};
 pub use call::{Fallible, blocking, boxed};
 pub use output::{Described, Ready, Serialized, ToolOutput, meta};
 pub use parameters::Parameters;
-pub use read_output::{ReadOutput, ReadyContents, SerializedContents};
+pub use read_output::{ReadOutput, ReadyContents, SerializedContents, annotations};
 pub use schemars;
 pub use serde_json::Value;
 

@@ -49,8 +49,8 @@ impl Parameters {
     }
 }
 
-/// Returns the way `bool` is written in Rust, for the ways it is written in URIs.
-fn plain_bool(text: &str) -> &str {
+/// Returns the way `bool` is written in Rust, for the ways it is written in URIs and in text.
+pub(super) fn plain_bool(text: &str) -> &str {
     match text {
         "1" | "yes" => "true",
         "0" | "no" => "false",

@@ -9,8 +9,22 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::types::ResourceContents;
+use crate::types::{Annotations, ResourceContents, Role};
 use crate::{ResourceError, ResourceResult};
+
+/// Makes the annotations of a resource.
+#[must_use]
+pub fn annotations<const N: usize>(
+    audience: [Role; N],
+    priority: Option<f32>,
+    last_modified: Option<&str>,
+) -> Annotations {
+    let mut annotations = Annotations::default();
+    annotations.audience = (N > 0).then(|| audience.into());
+    annotations.priority = priority;
+    annotations.last_modified = last_modified.map(str::to_owned);
+    annotations
+}
 
 /// A probe for the type that a resource's function returns.
 #[derive(Debug)]

@@ -4,6 +4,8 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value};
 
+use super::parameters::plain_bool;
+
 /// Reads `text` as a `T`: as it is when `T` is text, else as JSON.
 ///
 /// # Errors
@@ -22,6 +24,13 @@ impl<'de> Deserializer<'de> for Text<'_> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match serde_json::from_str::<Value>(self.0) {
             Ok(value) => value.deserialize_any(visitor),
+            Err(_) => visitor.visit_str(self.0),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match plain_bool(self.0).parse() {
+            Ok(value) => visitor.visit_bool(value),
             Err(_) => visitor.visit_str(self.0),
         }
     }
@@ -60,7 +69,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 bytes byte_buf unit unit_struct seq
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 bytes byte_buf unit unit_struct seq
         tuple tuple_struct map struct identifier ignored_any
     }
 }
@@ -102,6 +111,17 @@ mod tests {
         assert_eq!(from_text::<Vec<String>>(r#"["a"]"#).unwrap(), ["a"]);
         assert_eq!(from_text::<Value>(r#"{"a":1}"#).unwrap(), json!({"a": 1}));
         assert_eq!(from_text::<Value>("plain").unwrap(), json!("plain"));
+    }
+
+    #[test]
+    fn a_bool_may_be_written_in_several_ways() {
+        for (text, value) in [("true", true), ("1", true), ("yes", true), ("no", false)] {
+            assert_eq!(from_text::<bool>(text).unwrap(), value);
+        }
+        assert!(from_text::<Option<bool>>("1").unwrap().unwrap());
+        assert!(from_text::<bool>("maybe").is_err());
+        assert_eq!(from_text::<Vec<bool>>("[true]").unwrap(), [true]);
+        assert_eq!(from_text::<u8>("1").unwrap(), 1);
     }
 
     #[test]

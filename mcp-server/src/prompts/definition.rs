@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::completion::Completions;
 use crate::component::{RequiredStates, meta_of, title_of};
-use crate::types::{self, PromptArgument};
+use crate::types::{self, Icon, MetaObject, PromptArgument};
 use crate::{Complete, FromContext};
 
 /// What a prompt says of itself: its name, what it is for and what fills it in.
@@ -21,6 +21,10 @@ pub struct PromptDefinition {
     pub arguments: Vec<PromptArgument>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    /// Pictures that stand for the prompt.
+    pub icons: Vec<Icon>,
+    /// What else clients can read of the prompt, beside its tags.
+    pub meta: MetaObject,
     completions: Completions,
     required_states: RequiredStates,
 }
@@ -34,6 +38,8 @@ impl PromptDefinition {
             description: None,
             arguments: Vec::new(),
             tags: BTreeSet::new(),
+            icons: Vec::new(),
+            meta: MetaObject::new(),
             completions: Completions::default(),
             required_states: RequiredStates::default(),
         }
@@ -67,6 +73,21 @@ impl PromptDefinition {
         self
     }
 
+    /// Sets the pictures that stand for the prompt. Defaults to none.
+    #[must_use]
+    pub fn with_icons(mut self, icons: impl IntoIterator<Item = Icon>) -> Self {
+        self.icons = icons.into_iter().collect();
+        self
+    }
+
+    /// Sets what else clients can read of the prompt, its `_meta`; the tags are added to it.
+    /// Defaults to nothing.
+    #[must_use]
+    pub fn with_meta(mut self, meta: MetaObject) -> Self {
+        self.meta = meta;
+        self
+    }
+
     /// Sets what suggests values for an argument. Defaults to nothing.
     #[must_use]
     pub fn with_completion(mut self, name: impl Into<String>, source: impl Complete) -> Self {
@@ -97,7 +118,8 @@ impl PromptDefinition {
         let arguments = (!self.arguments.is_empty()).then(|| self.arguments.clone());
         let mut prompt = types::Prompt::new(self.name.clone(), self.description.clone(), arguments);
         prompt.title = Some(self.title.clone().unwrap_or_else(|| title_of(&self.name)));
-        prompt.meta = meta_of(&self.tags);
+        prompt.icons = (!self.icons.is_empty()).then(|| self.icons.clone());
+        prompt.meta = meta_of(&self.meta, &self.tags);
         prompt
     }
 }

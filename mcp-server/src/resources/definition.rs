@@ -4,13 +4,20 @@ use std::collections::BTreeSet;
 
 use crate::completion::Completions;
 use crate::component::{RequiredStates, meta_of, title_of};
-use crate::types;
+use crate::types::{self, Annotations, Icon, MetaObject};
 use crate::{Complete, FromContext};
 
 /// What a resource says of itself: its URI or URI template, and what is found there.
 ///
 /// In a template, `{name}` stands for one or more characters but `/`, `{name*}` for one or more of
-/// any, and `{?a,b}` at the end for query parameters, each of which may be missing.
+/// any, and `{?a,b}` at the end for query parameters, each of which may be missing. Values are
+/// percent-decoded. A URI of more than 64 KiB matches no template, nor does one with a value that
+/// holds a NUL, is an absolute path or has a `..` segment; see
+/// [`with_unchecked`](Self::with_unchecked).
+///
+/// A URI that is that of a resource reads this one. Of several templates that match, those without
+/// `{name*}` go before those with, then the one with more text outside of braces, then the first by
+/// the alphabet.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResourceDefinition {
@@ -24,8 +31,18 @@ pub struct ResourceDefinition {
     pub description: Option<String>,
     /// The media type of the content.
     pub mime_type: Option<String>,
+    /// How many bytes the content has, before any encoding. Clients see it of resources, not of
+    /// templates.
+    pub size: Option<u64>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    /// Pictures that stand for it.
+    pub icons: Vec<Icon>,
+    /// Whom the content is for, how much it matters and when it was last changed.
+    pub annotations: Option<Annotations>,
+    /// What else clients can read of it, beside its tags.
+    pub meta: MetaObject,
+    unchecked: BTreeSet<String>,
     completions: Completions,
     required_states: RequiredStates,
 }
@@ -39,7 +56,12 @@ impl ResourceDefinition {
             title: None,
             description: None,
             mime_type: None,
+            size: None,
             tags: BTreeSet::new(),
+            icons: Vec::new(),
+            annotations: None,
+            meta: MetaObject::new(),
+            unchecked: BTreeSet::new(),
             completions: Completions::default(),
             required_states: RequiredStates::default(),
         }
@@ -66,10 +88,48 @@ impl ResourceDefinition {
         self
     }
 
+    /// Sets how many bytes the content has. Defaults to unknown.
+    #[must_use]
+    pub const fn with_size(mut self, bytes: u64) -> Self {
+        self.size = Some(bytes);
+        self
+    }
+
     /// Sets the labels to filter by. Defaults to none.
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the pictures that stand for it. Defaults to none.
+    #[must_use]
+    pub fn with_icons(mut self, icons: impl IntoIterator<Item = Icon>) -> Self {
+        self.icons = icons.into_iter().collect();
+        self
+    }
+
+    /// Sets whom the content is for, how much it matters (0 to 1) and when it was last changed.
+    /// Defaults to none of these.
+    #[must_use]
+    pub fn with_annotations(mut self, annotations: Annotations) -> Self {
+        self.annotations = Some(annotations);
+        self
+    }
+
+    /// Sets what else clients can read of it, its `_meta`; the tags are added to it. Defaults to
+    /// nothing.
+    #[must_use]
+    pub fn with_meta(mut self, meta: MetaObject) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// Lets the value of a parameter of the template be an absolute path or have `..` segments: for
+    /// text that never names a file. Defaults to none such.
+    #[must_use]
+    pub fn with_unchecked(mut self, name: impl Into<String>) -> Self {
+        self.unchecked.insert(name.into());
         self
     }
 
@@ -94,6 +154,11 @@ impl ResourceDefinition {
         self.uri.contains('{')
     }
 
+    /// Returns the parameters whose values are not checked as paths.
+    pub(crate) const fn unchecked(&self) -> &BTreeSet<String> {
+        &self.unchecked
+    }
+
     /// Returns what suggests values.
     pub(crate) fn completions(&self) -> &Completions {
         &self.completions
@@ -110,7 +175,10 @@ impl ResourceDefinition {
         resource.title = Some(self.wire_title());
         resource.description.clone_from(&self.description);
         resource.mime_type.clone_from(&self.mime_type);
-        resource.meta = meta_of(&self.tags);
+        resource.size = self.size;
+        resource.icons = self.wire_icons();
+        resource.annotations.clone_from(&self.annotations);
+        resource.meta = meta_of(&self.meta, &self.tags);
         resource
     }
 
@@ -120,12 +188,35 @@ impl ResourceDefinition {
         template.title = Some(self.wire_title());
         template.description.clone_from(&self.description);
         template.mime_type.clone_from(&self.mime_type);
-        template.meta = meta_of(&self.tags);
+        template.icons = self.wire_icons();
+        template.annotations.clone_from(&self.annotations);
+        template.meta = meta_of(&self.meta, &self.tags);
         template
+    }
+
+    fn wire_icons(&self) -> Option<Vec<Icon>> {
+        (!self.icons.is_empty()).then(|| self.icons.clone())
     }
 
     fn wire_title(&self) -> String {
         self.title.clone().unwrap_or_else(|| title_of(&self.name))
+    }
+}
+
+/// Describes what is found at a URI, with the end of its path as name.
+impl From<&str> for ResourceDefinition {
+    fn from(uri: &str) -> Self {
+        let path = uri.split(['?', '#']).next().unwrap_or(uri);
+        let path = path.trim_end_matches('/');
+        let name = path.rsplit(['/', ':']).next().unwrap_or(path);
+        Self::new(uri, name)
+    }
+}
+
+/// Describes what is found at a URI, with the end of its path as name.
+impl From<String> for ResourceDefinition {
+    fn from(uri: String) -> Self {
+        uri.as_str().into()
     }
 }
 
@@ -136,11 +227,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_uri_alone_is_a_definition() {
+        for (uri, name) in [
+            ("text://motd", "motd"),
+            ("docs://app/config.json", "config.json"),
+            ("docs://app/manual/?lang=de/en", "manual"),
+            ("urn:isbn:1234", "1234"),
+        ] {
+            let definition = ResourceDefinition::from(uri);
+            assert_eq!((&*definition.uri, &*definition.name), (uri, name));
+        }
+    }
+
+    #[test]
     fn the_wire_forms_carry_everything() {
         let definition = ResourceDefinition::new("user://{id}", "user_profile")
             .with_description("A user")
             .with_mime_type("text/plain")
-            .with_tags(["users"]);
+            .with_tags(["users"])
+            .with_icons([Icon::new("https://example.com/a.png")])
+            .with_annotations(Annotations::default().with_priority(0.5))
+            .with_meta(MetaObject(types::object(json!({"owner": "ops"}))))
+            .with_size(3);
         assert!(definition.is_template());
         let template = serde_json::to_value(definition.to_wire_template()).unwrap();
         let mut expected = json!({
@@ -149,12 +257,15 @@ mod tests {
             "title": "User Profile",
             "description": "A user",
             "mimeType": "text/plain",
-            "_meta": {"fastmcp": {"tags": ["users"]}},
+            "icons": [{"src": "https://example.com/a.png"}],
+            "annotations": {"priority": 0.5},
+            "_meta": {"owner": "ops", "fastmcp": {"tags": ["users"]}},
         });
         assert_eq!(template, expected);
         let resource = serde_json::to_value(definition.to_wire_resource()).unwrap();
         let uri = expected.as_object_mut().unwrap().remove("uriTemplate");
         expected["uri"] = uri.unwrap();
+        expected["size"] = 3.into();
         assert_eq!(resource, expected);
     }
 }

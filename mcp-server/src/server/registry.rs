@@ -10,6 +10,7 @@ use super::pages::{Key, Page};
 use super::switches::Disabled;
 use crate::completion::Completions;
 use crate::component::RequiredStates;
+use crate::icon;
 use crate::resources::UriTemplate;
 use crate::tools::Checked;
 use crate::{Complete, Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
@@ -72,6 +73,7 @@ impl Registry {
     pub(crate) fn add_tool(&mut self, component: Arc<dyn Tool>, provided: &Provided) -> Result<()> {
         let definition = component.definition();
         check_name("tool", &definition.name)?;
+        check_icons("tool", &definition.name, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let component = Checked::new(component, &definition, self.strict_arguments);
         let component = component.map_err(|reason| Error::InvalidComponent {
@@ -102,6 +104,7 @@ impl Registry {
         provided: &Provided,
     ) -> Result<()> {
         let definition = component.definition();
+        check_icons("resource", &definition.uri, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let completions = definition.completions().clone();
         if !definition.is_template() {
@@ -119,7 +122,9 @@ impl Registry {
                 name: uri,
             });
         }
-        let template = UriTemplate::parse(&uri).map_err(|reason| Error::InvalidComponent {
+        let template = UriTemplate::parse(&uri)
+            .and_then(|template| template.leave_unchecked(definition.unchecked()));
+        let template = template.map_err(|reason| Error::InvalidComponent {
             kind: "resource",
             name: uri,
             reason,
@@ -144,6 +149,7 @@ impl Registry {
     ) -> Result<()> {
         let definition = component.definition();
         check_name("prompt", &definition.name)?;
+        check_icons("prompt", &definition.name, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let completions = definition.completions().clone();
         check_completions("prompt", &definition.name, &completions, |name| {
@@ -309,6 +315,15 @@ fn check_name(kind: &'static str, name: &str) -> Result<()> {
         kind,
         name: name.to_owned(),
         reason: reason.to_owned(),
+    })
+}
+
+/// Checks that clients may load the icons.
+fn check_icons(kind: &'static str, name: &str, icons: &[types::Icon]) -> Result<()> {
+    icon::check(icons).map_err(|reason| Error::InvalidComponent {
+        kind,
+        name: name.to_owned(),
+        reason,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::types::{ContentBlock, Resource, ResourceContents};
 /// A tool may return it alone, in a `Vec`, in an `Option`, in a tuple of up to four, also after a
 /// text, or in a [`ToolResult`]. A [`Resource`] becomes a link to it, [`ResourceContents`] are
 /// embedded.
-#[diagnostic::on_unimplemented(message = "`{Self}` is no content of a tool's result")]
+#[diagnostic::on_unimplemented(message = "`{Self}` is no content of a result")]
 pub trait IntoContent {
     /// Makes the block.
     fn into_content(self) -> ContentBlock;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::FromContext;
 use crate::TaskOptions;
@@ -224,21 +224,8 @@ impl ToolDefinition {
         tool.output_schema = self.output_schema.clone().map(Arc::new);
         tool.annotations = self.annotations.clone();
         tool.icons = (!self.icons.is_empty()).then(|| self.icons.clone());
-        tool.meta = self.wire_meta();
+        tool.meta = meta_of(&self.meta, &self.tags);
         tool
-    }
-
-    fn wire_meta(&self) -> Option<MetaObject> {
-        let mut meta = self.meta.clone();
-        for (key, ours) in meta_of(&self.tags).into_iter().flat_map(|meta| meta.0) {
-            match (meta.get_mut(&key), ours) {
-                (Some(Value::Object(theirs)), Value::Object(ours)) => theirs.extend(ours),
-                (_, ours) => {
-                    meta.insert(key, ours);
-                }
-            }
-        }
-        (!meta.is_empty()).then_some(meta)
     }
 }
 

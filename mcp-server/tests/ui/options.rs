@@ -46,6 +46,23 @@ fn twice_meta() {}
 #[tool(output_schema = u8)]
 fn no_list() {}
 
+#[resource("data://a", annotations(read_only))]
+fn unknown_hint() {}
+
+#[resource("data://a", annotations(audience("model")))]
+fn unknown_audience() {}
+
+#[resource("data://a", annotations(priority = 2))]
+fn too_important() {}
+
+#[resource("data://a", size = "3")]
+fn no_size() {}
+
+#[resource("data://{a}", size = 3)]
+fn no_one_size(a: String) -> String {
+    a
+}
+
 #[resource]
 fn no_uri() -> String {
     String::new()

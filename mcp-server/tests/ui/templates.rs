@@ -25,4 +25,9 @@ fn optional(a: Option<String>, b: String) -> String {
     b
 }
 
+#[resource("data://{a}", unchecked("b"))]
+fn unchecked(a: String) -> String {
+    a
+}
+
 fn main() {}

@@ -10,7 +10,7 @@ mod tool;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{LitStr, Result, Type};
+use syn::{Expr, LitStr, Result, Type};
 
 use crate::function::Function;
 use crate::options::Options;
@@ -95,11 +95,32 @@ fn setters(function: &Function, options: &Options) -> Result<TokenStream> {
     let description = description.map(|text| quote!(.with_description(#text)));
     let tags = &options.tags;
     let tags = (!tags.is_empty()).then(|| quote!(.with_tags([#(#tags),*])));
+    let icons = icons(options);
+    let meta = meta(options);
     let injected = function.injected().map(|parameter| {
         let ty = &parameter.ty;
         quote_spanned!(at(ty)=> .with_injected::<#ty>())
     });
-    Ok(quote!(#title #description #tags #(#injected)*))
+    Ok(quote!(#title #description #tags #icons #meta #(#injected)*))
+}
+
+fn icons(options: &Options) -> Option<TokenStream> {
+    let icons = options.icons.iter().map(|icon| match icon {
+        Expr::Lit(address) => quote!(::mcp_server::types::Icon::new(#address)),
+        icon => quote!(#icon),
+    });
+    (!options.icons.is_empty()).then(|| quote!(.with_icons([#(#icons),*])))
+}
+
+fn meta(options: &Options) -> Option<TokenStream> {
+    let meta = options.meta.iter().map(|(key, value)| {
+        let value = quote_spanned! {at(value)=>
+            <::mcp_server::__private::Value as ::core::convert::From<_>>::from(#value)
+        };
+        quote!((#key, #value))
+    });
+    (!options.meta.is_empty())
+        .then(|| quote!(.with_meta(::mcp_server::__private::meta([#(#meta),*]))))
 }
 
 /// Writes the setters of what suggests values for parameters.

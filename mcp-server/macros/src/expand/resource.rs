@@ -1,13 +1,14 @@
 //! The code of `#[resource]`.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Error, LitStr, Result};
 
 use super::{
     at, call, completions, component, name, setter, setters, take_injected, value_type, variable,
 };
 use crate::function::{Errors, Function, last_segment};
+use crate::hints::Hints;
 use crate::options::Options;
 use crate::syntax::Template;
 
@@ -22,6 +23,15 @@ pub(crate) fn resource(
         Error::new(uri.span(), message)
     })?;
     check_names(function, uri, &template)?;
+    check_unchecked(options, &template)?;
+    let has_parameters = template.path_names().chain(template.query_names()).count() > 0;
+    if let Some(size) = options.size.as_ref().filter(|_| has_parameters) {
+        let message = "what a template stands for has no one size";
+        return Err(Error::new(size.span(), message));
+    }
+    let size = options.size.iter();
+    let annotations = options.hints.iter().map(annotations);
+    let unchecked = &options.unchecked;
     let ident = &function.item.sig.ident;
     let name = name(function, options);
     let setters = setters(function, options)?;
@@ -40,17 +50,15 @@ pub(crate) fn resource(
     let error = quote_spanned!(at(&function.output)=> ::mcp_server::ResourceError);
     let call = call(function, &error, false);
     let value = value_type(function);
-    let declared = match &options.mime_type {
-        Some(mime_type) => quote!(::core::option::Option::Some(#mime_type)),
-        None => quote!(::core::option::Option::None),
-    };
+    let declared = optional(options.mime_type.as_ref());
     let result = quote_spanned! {at(&function.output)=>
         __output.result(__value, __request.uri, #declared)
     };
     let implementation = quote! {
         impl ::mcp_server::Resource for #ident {
             fn definition(&self) -> ::mcp_server::ResourceDefinition {
-                ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type #completions
+                ::mcp_server::ResourceDefinition::new(#uri, #name) #setters #mime_type
+                    #(.with_size(#size))* #(#annotations)* #(.with_unchecked(#unchecked))* #completions
             }
 
             fn read(
@@ -109,6 +117,45 @@ fn check_names(function: &Function, uri: &LitStr, template: &Template) -> Result
             let message =
                 format!("`{name}` does not stand in the URI; add {{{name}}} or {{?{name}}} to it");
             errors.push(ident, message);
+        }
+    }
+    errors.finish()
+}
+
+fn annotations(hints: &Hints) -> TokenStream {
+    let audience = hints
+        .audience
+        .iter()
+        .map(|audience| match audience.value().as_str() {
+            "user" => quote!(::mcp_server::types::Role::User),
+            _ => quote!(::mcp_server::types::Role::Assistant),
+        });
+    let priority = optional(hints.priority.as_ref());
+    let last_modified = optional(hints.last_modified.as_ref());
+    quote! {
+        .with_annotations(::mcp_server::__private::annotations(
+            [#(#audience),*],
+            #priority,
+            #last_modified,
+        ))
+    }
+}
+
+fn optional(value: Option<&impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}
+
+/// Checks that what is left unchecked stands in the template.
+fn check_unchecked(options: &Options, template: &Template) -> Result<()> {
+    let mut errors = Errors::default();
+    for literal in &options.unchecked {
+        let unchecked = literal.value();
+        let mut names = template.path_names().chain(template.query_names());
+        if !names.any(|name| name == unchecked) {
+            errors.push(literal, format!("the URI has no parameter `{unchecked}`"));
         }
     }
     errors.finish()

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, Result};
+use syn::{Error, Result};
 
 use super::{at, call, component, name, setters, take_arguments, take_injected, value_type};
 use crate::function::Function;
@@ -115,19 +115,6 @@ fn check_inline(function: &Function, options: &Options) -> Result<()> {
 }
 
 fn others(options: &Options) -> TokenStream {
-    let icons = options.icons.iter().map(|icon| match icon {
-        Expr::Lit(address) => quote!(::mcp_server::types::Icon::new(#address)),
-        icon => quote!(#icon),
-    });
-    let icons = (!options.icons.is_empty()).then(|| quote!(.with_icons([#(#icons),*])));
-    let meta = options.meta.iter().map(|(key, value)| {
-        let value = quote_spanned! {at(value)=>
-            <::mcp_server::__private::Value as ::core::convert::From<_>>::from(#value)
-        };
-        quote!((#key, #value))
-    });
-    let meta = (!options.meta.is_empty())
-        .then(|| quote!(.with_meta(::mcp_server::__private::meta([#(#meta),*]))));
     let timeout = options.timeout.iter();
     let enabled = options.enabled.iter();
     let inline = options.inline.iter().map(|_| quote!(.with_inline()));
@@ -136,8 +123,6 @@ fn others(options: &Options) -> TokenStream {
         .iter()
         .map(|options| quote!(.with_task(::mcp_server::TaskOptions::new() #(.#options())*)));
     quote! {
-        #icons
-        #meta
         #(#task)*
         #(.with_timeout(#timeout))*
         #(.with_enabled(#enabled))*
