@@ -106,6 +106,13 @@ async fn ask_behind_gate(cx: Context, signs: State<Signs>) -> Result<Value, Tool
     Ok(json!(answer.accepted()))
 }
 
+/// Has much to say once the gate is open.
+#[tool(task)]
+async fn fill(signs: State<Signs>) -> String {
+    signs.pass_gate().await;
+    "x".repeat(100_000)
+}
+
 /// Begins something, and goes on as a task.
 #[tool(task(on_demand))]
 async fn go_on(cx: Context, signs: State<Signs>) {
@@ -119,20 +126,29 @@ async fn go_on(cx: Context, signs: State<Signs>) {
     std::future::pending().await
 }
 
-async fn connect(store: impl Store, signs: &Signs) -> TestClient {
-    let server = Server::builder("Faults")
+fn build(store: impl Store, signs: &Signs, grace: Duration) -> Server {
+    Server::builder("Faults")
         .with_state(signs.clone())
         .tool(work)
         .tool(work_on)
         .tool(boast)
         .tool(ask_a_while)
         .tool(ask_behind_gate)
+        .tool(fill)
         .tool(go_on)
         .storage(store)
+        .shutdown_grace(grace)
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+async fn connect_to(server: &Server) -> TestClient {
     let user = User::new().takes_tasks().elicits(|_| unreachable!());
     server.test_client_of(user).await.unwrap()
+}
+
+async fn connect(store: impl Store, signs: &Signs) -> TestClient {
+    connect_to(&build(store, signs, PATIENCE)).await
 }
 
 /// A server in a runtime of its own, which dies with it.
@@ -378,4 +394,132 @@ async fn the_task_of_another_is_as_unknown_as_none() {
         assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
         assert!(error.message.starts_with("Unknown task"));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_its_tasks_or_leaves_them_to_others() {
+    let store = MemoryStore::new();
+    let signs = Signs::new();
+    let stopping = build(store.clone(), &signs, Duration::from_millis(50));
+    let client = connect_to(&stopping).await;
+    let ended = start(&client, "work").await;
+    let text = json!({ "text": "" });
+    let left = try_start(&client, "work_on", text).await.unwrap();
+    reach(&signs.begun, 2).await;
+    stopping.shutdown().await.unwrap();
+    reach(&signs.gone, 2).await;
+
+    let client = connect(store, &signs).await;
+    let task = client.get_task(&ended).await.unwrap();
+    assert_eq!(task.status(), TaskStatus::Failed);
+    client.get_task(&left).await.unwrap();
+    reach(&signs.begun, 3).await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_tasks_that_run_elsewhere() {
+    let signs = Signs::new();
+    let server = build(MemoryStore::new(), &signs, Duration::from_secs(600));
+    let client = connect_to(&server).await;
+    let text = json!({ "text": "" });
+    try_start(&client, "work_on", text).await.unwrap();
+    reach(&signs.begun, 1).await;
+    let stopped = timeout(PATIENCE, server.shutdown()).await;
+    stopped.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_to_be_kept_fails_the_task() {
+    let signs = Signs::new();
+    let client = connect(LimitSize::new(MemoryStore::new(), 64 * 1024), &signs).await;
+    let id = start(&client, "fill").await;
+    signs.open_gate();
+    let task = until(&client, &id, |task| task.status() != TaskStatus::Working).await;
+    let TaskPayload::Failed { error } = task.payload else {
+        panic!("{task:?}")
+    };
+    let message = "the task's result is too large to be kept";
+    assert_eq!(error["message"], message);
+}
+
+#[tokio::test]
+async fn a_task_ends_in_the_store_when_that_works_again() {
+    let signs = Signs::new();
+    let store = FaultStore::new(MemoryStore::new());
+    let client = connect(store.clone(), &signs).await;
+    let id = start(&client, "fill").await;
+    store.inject(Fault::unavailable().on(Operation::Put).times(2));
+    signs.open_gate();
+    until(&client, &id, has(TaskStatus::Completed)).await;
+}
+
+#[tokio::test]
+async fn an_ended_task_does_not_change() {
+    let signs = Signs::new();
+    let store = MemoryStore::new();
+    let client = connect(store.clone(), &signs).await;
+    let id = start(&client, "fill").await;
+    signs.open_gate();
+    until(&client, &id, has(TaskStatus::Completed)).await;
+    let before = store.get_value::<Value>("mcp_tasks", &id).await.unwrap();
+    client.cancel_task(&id).await.unwrap();
+    client.update_task(&id, answer("late")).await.unwrap();
+    let after = store.get_value::<Value>("mcp_tasks", &id).await.unwrap();
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_task_is_kept_no_longer_when_it_changes() {
+    let (clock, store) = manual();
+    let client = connect(store, &Signs::new()).await;
+    let id = start(&client, "work").await;
+    clock.advance(Duration::from_secs(3000));
+    client.cancel_task(&id).await.unwrap();
+    until(&client, &id, has(TaskStatus::Cancelled)).await;
+    clock.advance(Duration::from_secs(599));
+    client.get_task(&id).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    client.get_task(&id).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_runner_that_another_has_replaced_stops_and_writes_nothing() {
+    let signs = Signs::new();
+    let store = MemoryStore::new();
+    let client = connect(store.clone(), &signs).await;
+    let id = try_start(&client, "work_on", json!({ "text": "" })).await;
+    let id = id.unwrap();
+    reach(&signs.begun, 1).await;
+    let give = |record: Option<Value>| {
+        let mut record = record?;
+        record["runner"] = json!("another");
+        Some(record)
+    };
+    let given = store.update("mcp_tasks", &id, None, give).await.unwrap();
+    reach(&signs.gone, 1).await;
+    let after = store.get_value::<Value>("mcp_tasks", &id).await.unwrap();
+    assert_eq!(given, after);
+}
+
+#[tokio::test]
+async fn the_task_of_a_tool_that_is_gone_ends() {
+    let signs = Signs::new();
+    let (clock, store) = manual();
+    let far = FaultStore::new(store.clone());
+    let dying = connect(far.clone(), &signs).await;
+    let id = try_start(&dying, "work_on", json!({ "text": "" })).await;
+    let id = id.unwrap();
+    reach(&signs.begun, 1).await;
+    far.inject(Fault::unavailable().always());
+
+    let server = build(store, &signs, PATIENCE);
+    let client = connect_to(&server).await;
+    assert!(server.handle().remove_tool("work_on"));
+    clock.advance(Duration::from_secs(30));
+    let task = until(&client, &id, has(TaskStatus::Completed)).await;
+    let TaskPayload::Completed { result } = task.payload else {
+        panic!("{task:?}")
+    };
+    assert_eq!(result["isError"], true);
+    assert_eq!(result["content"][0]["text"], "Unknown tool: 'work_on'");
 }
