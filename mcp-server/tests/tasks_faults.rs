@@ -115,7 +115,7 @@ async fn fill(signs: State<Signs>) -> String {
 
 /// Begins something, and goes on as a task.
 #[tool(task(on_demand))]
-async fn go_on(cx: Context, signs: State<Signs>) {
+async fn go_on(cx: Context, signs: State<Signs>) -> String {
     let gone = cx.cancellation_token().clone();
     let going = Going::begin(&signs);
     tokio::spawn(async move {
