@@ -19,5 +19,6 @@ mod server;
 mod state;
 mod stop;
 mod tasks;
+mod tasks_faults;
 mod tools;
 mod ui;

@@ -78,6 +78,16 @@ impl Known {
         self.asked.insert(key.to_owned(), question.to_owned());
     }
 
+    /// Tells whether the client was asked this, and has not answered.
+    pub(crate) fn has_asked(&self, key: &str) -> bool {
+        self.asked.contains_key(key)
+    }
+
+    /// Takes back what the client was asked.
+    pub(crate) fn withdraw(&mut self, key: &str) {
+        self.asked.remove(key);
+    }
+
     /// Adds the answers to what was asked. Others are answers to what the next run asks first.
     pub(crate) fn learn(&mut self, responses: InputResponses) {
         self.early.clear();

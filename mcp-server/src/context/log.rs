@@ -171,7 +171,7 @@ impl Context {
     }
 
     /// Tells the client how far the call is, if it has asked for that by a `progressToken`. Of a
-    /// task, the message is shown as its state.
+    /// task, the first 1,000 characters of the message are shown as its state.
     ///
     /// # Examples
     ///

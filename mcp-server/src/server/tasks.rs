@@ -75,8 +75,8 @@ impl Adapter {
         let session = cx.session_id().map(str::to_owned);
         let mut work = work(&tool.component, cx, arguments);
         let over = round.replay.end_with();
+        let gone = cancelled.clone().drop_guard();
         if options.on_demand {
-            let gone = cancelled.clone().drop_guard();
             let ran = tokio::select! {
                 biased;
                 () = request.ct.cancelled() => {
@@ -91,7 +91,7 @@ impl Adapter {
                 Some(Ran::Ended(answer)) => {
                     return tool_result(answer, true, &name).map(CallToolResponse::Complete);
                 }
-                None => drop(gone.disarm()),
+                None => {}
             }
         }
         let beginning = Beginning {
@@ -105,6 +105,7 @@ impl Adapter {
         let (run, task) = tasks
             .begin(&self.core.store, beginning, &options, cancelled)
             .await?;
+        drop(gone.disarm());
         round.replay.become_task(Arc::clone(&run));
         self.spawn(run, work, over, name);
         Ok(CallToolResponse::Task(CreateTaskResult::new(task.task)))
@@ -137,7 +138,8 @@ impl Adapter {
         request: &RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let mut record = self.task_of_caller(id, request).await?;
-        if record.is_orphaned(self.core.store.clock().now()) {
+        let is_orphaned = record.is_orphaned(self.core.store.clock().now());
+        if is_orphaned && !self.core.tasks.has(id, &record.runner) {
             record = self.take_over(id, request).await?;
         }
         Ok(GetTaskResult::new(record.to_wire(id)))
@@ -207,7 +209,7 @@ impl Adapter {
             .take_over(&self.core.store, id, cancelled.clone())
             .await?;
         let Some((record, run)) = taken else {
-            // Another instance was faster.
+            // Another instance was faster, or no more tasks can run here.
             return self.task_of_caller(id, request).await;
         };
         if let Some(run) = run {

@@ -86,10 +86,10 @@ impl Record {
         beginning: Beginning,
         options: &TaskOptions,
         runner: String,
-        now: Timestamp,
+        start: Timestamp,
     ) -> Self {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
-        let now = now.as_micros();
+        let now = start.as_micros();
         Self {
             owner: beginning.owner,
             session: beginning.session,
@@ -101,7 +101,7 @@ impl Record {
             ttl_ms: millis(options.ttl),
             poll_ms: millis(options.poll_interval),
             runner,
-            lease_end: now + micros(LEASE),
+            lease_end: lease_from(start),
             message: None,
             open: InputRequests::new(),
             known: beginning.known,
@@ -153,7 +153,7 @@ impl Record {
     }
 
     pub(super) fn renew(&mut self, now: Timestamp) {
-        self.lease_end = now.as_micros() + micros(LEASE);
+        self.lease_end = lease_from(now);
     }
 
     pub(super) fn say(&mut self, message: String) {
@@ -161,17 +161,22 @@ impl Record {
     }
 
     pub(super) fn ask(&mut self, key: &str, asked: &str, request: &InputRequest) {
-        self.open.insert(key.to_owned(), request.clone());
-        self.known.ask(key, asked);
+        // The answer to the question of a run before may have come in between.
+        if self.known.answer_to(key, asked).is_none() {
+            self.open.insert(key.to_owned(), request.clone());
+            self.known.ask(key, asked);
+        }
     }
 
     pub(super) fn withdraw(&mut self, key: &str) {
         self.open.remove(key);
+        self.known.withdraw(key);
     }
 
-    /// Takes the answers to open questions. Others are ignored.
+    /// Takes the answers to questions that are open, or were when their runner died. Others are
+    /// ignored.
     pub(crate) fn learn(&mut self, mut answers: InputResponses) {
-        answers.retain(|key, _| self.open.remove(key).is_some());
+        answers.retain(|key, _| self.open.remove(key).is_some() || self.known.has_asked(key));
         self.known.learn(answers);
     }
 
@@ -193,10 +198,10 @@ impl Record {
 
     /// Leaves the task of a runner that stops to another, or ends it.
     pub(super) fn give_up(&mut self, now: Timestamp) {
-        if self.resume {
+        if self.is_to_run_again() {
             self.lease_end = now.as_micros();
         } else {
-            self.end(Outcome::died());
+            self.end_with_runner();
         }
     }
 
@@ -205,17 +210,28 @@ impl Record {
         if !self.is_orphaned(now) {
             return false;
         }
-        if self.cancel {
-            self.end(Outcome::Cancelled);
-        } else if self.resume {
+        if self.is_to_run_again() {
             runner.clone_into(&mut self.runner);
             self.renew(now);
             // The next run asks again what it still wants to know.
             self.open.clear();
         } else {
-            self.end(Outcome::died());
+            self.end_with_runner();
         }
         true
+    }
+
+    /// Tells whether another runner goes on with the task when its own does not.
+    pub(super) fn is_to_run_again(&self) -> bool {
+        self.resume && !self.cancel
+    }
+
+    fn end_with_runner(&mut self) {
+        self.end(if self.cancel {
+            Outcome::Cancelled
+        } else {
+            Outcome::died()
+        });
     }
 
     /// Returns the task as clients see it.
@@ -243,6 +259,37 @@ impl Record {
     }
 }
 
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+/// Returns when a lease ends that is given at `now`.
+pub(super) fn lease_from(now: Timestamp) -> i64 {
+    now.checked_add(LEASE).unwrap_or(Timestamp::MAX).as_micros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(options: &TaskOptions) -> Record {
+        let beginning = Beginning {
+            owner: String::new(),
+            session: None,
+            tool: String::new(),
+            arguments: JsonObject::new(),
+            known: Known::default(),
+        };
+        Record::new(beginning, options, String::new(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_cancelled_task_is_so_when_its_server_stops_or_dies() {
+        let options = TaskOptions::new();
+        for options in [options.clone().resume(), options] {
+            let mut stopped = record(&options);
+            stopped.cancel = true;
+            let mut dead = stopped.clone();
+            stopped.give_up(Timestamp::UNIX_EPOCH);
+            assert!(matches!(stopped.outcome, Some(Outcome::Cancelled)));
+            assert!(dead.take_over("", Timestamp::MAX));
+            assert!(matches!(dead.outcome, Some(Outcome::Cancelled)));
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::ControlFlow;
+use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,11 +11,11 @@ use kv_core::Store;
 use rmcp::ErrorData;
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::TaskOptions;
-use super::record::{Beginning, LEASE, Outcome, Record};
+use super::record::{Beginning, LEASE, Outcome, Record, lease_from};
 use crate::ask::{AskError, Known};
 use crate::types::{DetailedTask, InputRequest, JsonObject};
 
@@ -22,6 +24,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How many tasks run at once, at most.
 const MAX_RUNNING: usize = 1000;
+
+/// How long a runner waits for the store at one look.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// The longest message that a task shows, in characters.
+const MAX_MESSAGE: usize = 1000;
 
 /// How often a question is asked whose answers cannot be read.
 const TRIES: usize = 3;
@@ -56,7 +64,7 @@ pub(crate) struct TaskRun {
 }
 
 /// What is to be written at the next look.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Pending {
     message: Option<String>,
     withdrawn: Vec<String>,
@@ -101,7 +109,12 @@ impl Tasks {
     ) -> Result<Option<(Record, Option<Arc<TaskRun>>)>, ErrorData> {
         let runner = random_id()?;
         let now = store.clock().now();
-        let taken = Record::change(&**store, id, |record| record.take_over(&runner, now)).await;
+        let is_full = self.is_full() || self.yielding.is_cancelled();
+        let take_over = |record: &mut Record| {
+            let has_room = !(is_full && record.is_to_run_again());
+            has_room && record.take_over(&runner, now)
+        };
+        let taken = Record::change(&**store, id, take_over).await;
         let Some(record) = taken.map_err(|error| unusable(&error))? else {
             return Ok(None);
         };
@@ -153,8 +166,23 @@ impl Tasks {
         }
     }
 
+    fn is_full(&self) -> bool {
+        lock(&self.running).len() >= MAX_RUNNING
+    }
+
+    /// Tells whether `runner` of this task is here, and so has not died, whatever the clock says.
+    pub(crate) fn has(&self, id: &str, runner: &str) -> bool {
+        lock(&self.running)
+            .get(id)
+            .is_some_and(|run| run.runner == runner)
+    }
+
     fn leave(&self, run: &TaskRun) {
-        lock(&self.running).remove(&run.id);
+        let mut running = lock(&self.running);
+        // The task may have come back here, after another runner had it.
+        if running.get(&run.id).is_some_and(|it| ptr::eq(&**it, run)) {
+            running.remove(&run.id);
+        }
     }
 
     /// Runs `work` as the task, to its end or as long as it may go on here.
@@ -163,6 +191,7 @@ impl Tasks {
         run: &TaskRun,
         work: impl Future<Output = Result<JsonObject, ErrorData>>,
     ) {
+        let _leaving = Leaving { tasks: self, run };
         let halted = tokio::select! {
             biased;
             result = work => Err(result),
@@ -178,7 +207,6 @@ impl Tasks {
             Ok(Halt::Stopped) => run.give_up().await,
             Ok(Halt::Gone) => {}
         }
-        self.leave(run);
     }
 }
 
@@ -255,7 +283,10 @@ impl TaskRun {
     }
 
     /// Shows how far the task is.
-    pub(crate) fn say(&self, message: String) {
+    pub(crate) fn say(&self, mut message: String) {
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+        }
         lock(&self.pending).message = Some(message);
     }
 
@@ -275,36 +306,48 @@ impl TaskRun {
     async fn attend(&self) -> Halt {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lease_end = lease_from(self.store.clock().now());
         loop {
             tokio::select! {
                 _ = looks.tick() => {}
                 () = self.due.notified() => {}
             }
-            match self.look().await {
-                Ok(None) => {}
-                Ok(Some(halt)) => return halt,
-                Err(error) => tracing::warn!(%error, "a task's record cannot be read or written"),
+            let after = LONGEST_LOOK;
+            let look = timeout(after, self.look()).await;
+            match look.unwrap_or(Err(kv_core::Error::Timeout { after })) {
+                Ok(ControlFlow::Continue(end)) => lease_end = end,
+                Ok(ControlFlow::Break(halt)) => return halt,
+                Err(error) => {
+                    tracing::warn!(%error, "a task's record cannot be read or written");
+                    // Another instance may have begun to run it.
+                    if self.resume && lease_end <= self.store.clock().now().as_micros() {
+                        return Halt::Gone;
+                    }
+                }
             }
         }
     }
 
-    async fn look(&self) -> kv_core::Result<Option<Halt>> {
+    /// Looks at the record, and writes what is due. Returns when the lease ends.
+    async fn look(&self) -> kv_core::Result<ControlFlow<Halt, i64>> {
         let Some(record) = Record::read(&*self.store, &self.id).await? else {
-            return Ok(Some(Halt::Gone));
+            return Ok(ControlFlow::Break(Halt::Gone));
         };
         if !record.is_run_by(&self.runner) {
-            return Ok(Some(Halt::Gone));
+            return Ok(ControlFlow::Break(Halt::Gone));
         }
         if record.cancel {
-            return Ok(Some(Halt::Cancelled));
+            return Ok(ControlFlow::Break(Halt::Cancelled));
         }
         let now = self.store.clock().now();
         let lease = record.lease_left(now);
         *lock(&self.known) = record.known;
         self.news.notify_waiters();
-        let Pending { message, withdrawn } = std::mem::take(&mut *lock(&self.pending));
-        if lease > LEASE * 2 / 3 && message.is_none() && withdrawn.is_empty() {
-            return Ok(None);
+        let Pending { message, withdrawn } = lock(&self.pending).clone();
+        // A lease is longer after the clock was set back.
+        let is_fresh = lease > LEASE * 2 / 3 && lease <= LEASE;
+        if is_fresh && message.is_none() && withdrawn.is_empty() {
+            return Ok(ControlFlow::Continue(record.lease_end));
         }
         let is_ours = self.change(|record| {
             record.renew(now);
@@ -315,7 +358,15 @@ impl TaskRun {
                 record.withdraw(key);
             }
         });
-        Ok((!is_ours.await?).then_some(Halt::Gone))
+        if !is_ours.await? {
+            return Ok(ControlFlow::Break(Halt::Gone));
+        }
+        let mut pending = lock(&self.pending);
+        pending.withdrawn.drain(..withdrawn.len());
+        if pending.message == message {
+            pending.message = None;
+        }
+        Ok(ControlFlow::Continue(lease_from(now)))
     }
 
     /// Writes how the task has ended.
@@ -358,6 +409,18 @@ impl TaskRun {
     }
 }
 
+/// Removes a task from those that run here, even when its work panics as it is dropped.
+struct Leaving<'a> {
+    tasks: &'a Tasks,
+    run: &'a TaskRun,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.tasks.leave(self.run);
+    }
+}
+
 /// A question that is withdrawn when its caller goes away.
 struct Open<'a> {
     run: &'a TaskRun,
@@ -380,8 +443,13 @@ fn failed(error: kv_core::Error) -> AskError {
     }
 }
 
-/// The error of a request whose task cannot be written or read, which is the server's fault.
+/// The error of a request whose task cannot be written or read, which is the server's fault, unless
+/// the client has sent too much.
 pub(crate) fn unusable(error: &kv_core::Error) -> ErrorData {
+    if matches!(error, kv_core::Error::TooLarge { .. }) {
+        let message = "this is too large to be kept with the task";
+        return ErrorData::invalid_params(message, None);
+    }
     tracing::error!(error = %crate::error::chain(error), "a task cannot be kept or read");
     ErrorData::internal_error("the task cannot be kept or read", None)
 }
