@@ -8,12 +8,12 @@ use kv_core::conformance::{Fault, FaultStore};
 use kv_core::wrappers::{LimitSize, Operation};
 use kv_core::{Clock as _, ManualClock, Store, StoreExt as _, Timestamp};
 use kv_memory::MemoryStore;
-use mcp_server::testing::{TestClient, TestError, User};
+use mcp_server::client::ClientError;
 use mcp_server::types::{
     CallToolRequestParams, CallToolResponse, DetailedTask, ElicitResult, ElicitationAction,
     ErrorCode, InputResponses, TaskPayload, TaskStatus,
 };
-use mcp_server::{Context, Progress, Server, State, ToolError, tool};
+use mcp_server::{Client, Context, Progress, Server, State, ToolError, tool};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -142,17 +142,19 @@ fn build(store: impl Store, signs: &Signs, grace: Duration) -> Server {
         .unwrap()
 }
 
-async fn connect_to(server: &Server) -> TestClient {
-    let user = User::new().takes_tasks().elicits(|_| unreachable!());
-    server.test_client_of(user).await.unwrap()
+async fn connect_to(server: &Server) -> Client {
+    let user = Client::builder()
+        .tasks()
+        .elicitation_handler(async |_| unreachable!());
+    user.connect(server).await.unwrap()
 }
 
-async fn connect(store: impl Store, signs: &Signs) -> TestClient {
+async fn connect(store: impl Store, signs: &Signs) -> Client {
     connect_to(&build(store, signs, PATIENCE)).await
 }
 
 /// A server in a runtime of its own, which dies with it.
-fn mortal(store: &MemoryStore, signs: &Signs) -> (Runtime, TestClient) {
+fn mortal(store: &MemoryStore, signs: &Signs) -> (Runtime, Client) {
     let runtime = Runtime::new().unwrap();
     let client = runtime.block_on(connect(store.clone(), signs));
     (runtime, client)
@@ -165,10 +167,10 @@ fn manual() -> (Arc<ManualClock>, MemoryStore) {
 }
 
 async fn try_start(
-    client: &TestClient,
+    client: &Client,
     tool: &'static str,
     arguments: Value,
-) -> Result<String, TestError> {
+) -> Result<String, ClientError> {
     let mut params = CallToolRequestParams::new(tool);
     params.arguments = serde_json::from_value(arguments).unwrap();
     match client.call_tool_once(params).await? {
@@ -177,7 +179,7 @@ async fn try_start(
     }
 }
 
-async fn start(client: &TestClient, tool: &'static str) -> String {
+async fn start(client: &Client, tool: &'static str) -> String {
     try_start(client, tool, json!({})).await.unwrap()
 }
 
@@ -192,7 +194,7 @@ async fn reach(count: &AtomicUsize, wanted: usize) {
 
 /// Asks for a task until it is as wanted.
 async fn until(
-    client: &TestClient,
+    client: &Client,
     id: &str,
     is_wanted: impl Fn(&DetailedTask) -> bool,
 ) -> DetailedTask {
@@ -250,14 +252,14 @@ async fn what_is_too_large_to_be_kept_is_the_fault_of_who_sends_it() {
     let long = "x".repeat(100_000);
     let arguments = json!({ "text": long });
     let error = try_start(&client, "work_on", arguments).await.unwrap_err();
-    assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
+    assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0));
     assert_eq!(signs.begun.load(Ordering::SeqCst), 0);
 
     let id = start(&client, "ask_behind_gate").await;
     signs.open_gate();
     until(&client, &id, has(TaskStatus::InputRequired)).await;
     let error = client.update_task(&id, answer(&long)).await.unwrap_err();
-    assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
+    assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0));
     client.update_task(&id, answer("yes")).await.unwrap();
     until(&client, &id, has(TaskStatus::Completed)).await;
 }
@@ -353,7 +355,7 @@ async fn a_server_that_is_full_tells_of_the_tasks_of_dead_ones() {
         start(&client, "work").await;
     }
     let error = try_start(&client, "work", json!({})).await.unwrap_err();
-    assert_eq!(error.code, Some(ErrorCode::INTERNAL_ERROR.0));
+    assert_eq!(error.code(), Some(ErrorCode::INTERNAL_ERROR.0));
     clock.advance(Duration::from_secs(30));
     for _ in 0..2 {
         let task = client.get_task(&id).await.unwrap();
@@ -370,7 +372,7 @@ async fn what_a_call_has_begun_is_cancelled_when_it_cannot_become_a_task() {
     client.list_tools().await.unwrap();
     store.inject(Fault::unavailable().on(Operation::Put).always());
     let error = try_start(&client, "go_on", json!({})).await.unwrap_err();
-    assert_eq!(error.code, Some(ErrorCode::INTERNAL_ERROR.0));
+    assert_eq!(error.code(), Some(ErrorCode::INTERNAL_ERROR.0));
     reach(&signs.gone, 1).await;
 }
 
@@ -391,8 +393,8 @@ async fn the_task_of_another_is_as_unknown_as_none() {
         client.cancel_task(&id).await,
     ] {
         let error = asked.unwrap_err();
-        assert_eq!(error.code, Some(ErrorCode::INVALID_PARAMS.0));
-        assert!(error.message.starts_with("Unknown task"));
+        assert_eq!(error.code(), Some(ErrorCode::INVALID_PARAMS.0));
+        assert!(error.to_string().starts_with("Unknown task"));
     }
 }
 
