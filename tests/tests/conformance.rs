@@ -1,6 +1,6 @@
-//! The official MCP conformance suite, in the two versions that `dev/conformance/install` installs,
+//! The official MCP conformance suite, in the two versions that `dev/node/install` installs,
 //! against the example `everything`. A scenario that fails or warns and is not in
-//! `dev/conformance/baseline.yml` fails the test, and so does one that is there and passes. Also the suite's
+//! `dev/node/conformance.yml` fails the test, and so does one that is there and passes. Also the suite's
 //! scenarios for clients, against the example `client`.
 
 use std::fs;
@@ -17,19 +17,19 @@ use crate::server_process::{ServerProcess, example};
 #[expect(clippy::print_stdout, reason = "the counts, for the log of a run")]
 fn run(version: &str, options: &[&str], scenarios: usize) {
     let dev = kv_tests::workspace().join("dev");
-    let suite = dev.join("conformance");
+    let suite = dev.join("node");
     let folder = tempdir().unwrap();
     let server = ServerProcess::start_example("everything", folder.path());
     let results = folder.path().join("results");
     let output = Command::new(dev.join(".venv-node/bin/node"))
         .arg(suite.join(format!("node_modules/{version}/dist/index.js")))
         .args(["server", "--url", &server.url, "--expected-failures"])
-        .arg(suite.join("baseline.yml"))
+        .arg(suite.join("conformance.yml"))
         .arg("--output-dir")
         .arg(&results)
         .args(options)
         .output()
-        .expect("the suite is there: run dev/conformance/install once");
+        .expect("the suite is there: run dev/node/install once");
     let (mut tried, mut complaints) = (0, Vec::new());
     for result in fs::read_dir(&results).unwrap() {
         tried += 1;
@@ -42,7 +42,7 @@ fn run(version: &str, options: &[&str], scenarios: usize) {
     let verdict = log.split_once("\nTotal: ").map_or(&*log, |split| split.1);
     assert!(
         output.status.success(),
-        "{leg} is not as dev/conformance/baseline.yml says.\n{}\nTotal: {verdict}{}",
+        "{leg} is not as dev/node/conformance.yml says.\n{}\nTotal: {verdict}{}",
         complaints.concat(),
         String::from_utf8_lossy(&output.stderr),
     );
@@ -89,7 +89,7 @@ fn the_whole_alpha_suite_is_as_the_baseline_says() {
 fn run_client(options: &str, revision: &str, scenarios: &[&str]) {
     let dev = kv_tests::workspace().join("dev");
     let client = example("client");
-    let suite = dev.join("conformance/node_modules/conformance-alpha/dist/index.js");
+    let suite = dev.join("node/node_modules/conformance-alpha/dist/index.js");
     for scenario in scenarios {
         let folder = tempdir().unwrap();
         let output = Command::new(dev.join(".venv-node/bin/node"))
@@ -100,7 +100,7 @@ fn run_client(options: &str, revision: &str, scenarios: &[&str]) {
             .arg("--output-dir")
             .arg(folder.path())
             .output()
-            .expect("the suite is there: run dev/conformance/install once");
+            .expect("the suite is there: run dev/node/install once");
         let said = String::from_utf8_lossy(&output.stdout);
         let passed = output.status.success() && said.contains("OVERALL: PASSED");
         assert!(passed, "{scenario} of {revision}: {said}");

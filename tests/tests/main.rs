@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cached;
+mod clients;
 mod compressed;
 mod conformance;
 mod encrypted;
