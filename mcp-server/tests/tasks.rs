@@ -408,7 +408,7 @@ fn the_task_of_a_server_that_has_died_has_failed() {
     let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
     let (runtime, client) = mortal(&store, &Runs::default());
     let id = runtime.block_on(start(&client, "work", Value::Null));
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(Duration::from_secs(20));
 
     let (runtime, client) = mortal(&store, &Runs::default());
     clock.advance(Duration::from_secs(29));
@@ -437,7 +437,7 @@ fn a_task_that_resumes_runs_again_with_what_it_knew() {
             sleep(Duration::from_millis(5)).await;
         }
     });
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(Duration::from_secs(20));
 
     for expected in [3, 4] {
         clock.advance(Duration::from_secs(30));
@@ -452,7 +452,7 @@ fn a_task_that_resumes_runs_again_with_what_it_knew() {
                 assert_eq!(result["content"][0]["text"], r#"hi 0 Some("yes")"#);
             }
         });
-        runtime.shutdown_background();
+        runtime.shutdown_timeout(Duration::from_secs(20));
     }
 }
 

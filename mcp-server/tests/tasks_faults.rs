@@ -321,7 +321,7 @@ fn an_answer_between_two_runs_is_not_lost() {
     signs.open_gate();
     let id = runtime.block_on(start(&client, "ask_behind_gate"));
     runtime.block_on(until(&client, &id, has(TaskStatus::InputRequired)));
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(PATIENCE);
 
     clock.advance(Duration::from_secs(30));
     let (runtime, client) = mortal(&store, &signs);
