@@ -52,7 +52,9 @@ fn check(client: &str, answers: &[Value]) {
     assert_eq!(image["mimeType"], "image/png", "{client}");
     assert!(image["data"].as_str().expect(client).starts_with(PNG));
     assert_eq!(answers[3]["ok"]["isError"], true, "{client}");
-    assert_eq!(answers[4]["ok"]["heard"], json!([0, 50, 100]), "{client}");
+    let heard = answers[4]["ok"]["heard"].as_array().expect(client).iter();
+    let heard: Vec<_> = heard.filter_map(Value::as_f64).collect();
+    assert_eq!(heard, [0.0, 50.0, 100.0], "{client}");
     assert!(text(5).contains("ada@example.com"), "{client}: {}", text(5));
     assert!(
         answers[6]["ok"][0]["text"]

@@ -101,7 +101,8 @@ fn run_client(options: &str, revision: &str, scenarios: &[&str]) {
             .arg(folder.path())
             .output()
             .expect("the suite is there: run dev/node/install once");
-        let said = String::from_utf8_lossy(&output.stdout);
+        // Where it prints what it found.
+        let said = String::from_utf8_lossy(&output.stderr);
         let passed = output.status.success() && said.contains("OVERALL: PASSED");
         assert!(passed, "{scenario} of {revision}: {said}");
     }
