@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use self::board::Board;
@@ -171,15 +172,25 @@ impl<S: Store> Store for Stats<S> {
         call.end(self.inner.get_fresh(collection, key).await)
     }
 
-    async fn put(
-        &self,
-        collection: &str,
-        key: &str,
+    // Written out, because an `async fn` moves the entry twice more: into its future and out of it.
+    fn put<'s, 'c, 'k, 'async_trait>(
+        &'s self,
+        collection: &'c str,
+        key: &'k str,
         entry: Entry,
         mode: PutMode,
-    ) -> Result<Revision> {
-        let call = self.begin(Operation::Put, collection);
-        call.end(self.inner.put(collection, key, entry, mode).await)
+    ) -> BoxFuture<'async_trait, Result<Revision>>
+    where
+        's: 'async_trait,
+        'c: 'async_trait,
+        'k: 'async_trait,
+        Self: 'async_trait,
+    {
+        let put = self.inner.put(collection, key, entry, mode);
+        Box::pin(async move {
+            let call = self.begin(Operation::Put, collection);
+            call.end(put.await)
+        })
     }
 
     async fn delete(&self, collection: &str, key: &str) -> Result<bool> {
