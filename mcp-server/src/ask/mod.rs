@@ -18,7 +18,7 @@ pub(crate) use saved::Chain;
 
 use std::sync::Arc;
 
-use rmcp::service::Peer;
+use rmcp::service::{Peer, RequestContext};
 use rmcp::{RoleServer, ServiceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +35,8 @@ tokio::task_local! {
 /// How the client of a call can be asked.
 pub(crate) struct Asker {
     pub(crate) way: Way,
-    pub(crate) capabilities: ClientCapabilities,
+    /// Says what the client can do.
+    pub(crate) request: Option<Arc<RequestContext<RoleServer>>>,
 }
 
 pub(crate) enum Way {
@@ -51,7 +52,7 @@ impl Asker {
     pub(crate) fn nobody() -> Self {
         Self {
             way: Way::Nobody,
-            capabilities: ClientCapabilities::default(),
+            request: None,
         }
     }
 
@@ -69,7 +70,11 @@ impl Asker {
         if matches!(self.way, Way::Nobody) {
             return Err(AskError::Nobody);
         }
-        if !needed.are_in(&self.capabilities) {
+        let capabilities = self
+            .request
+            .as_ref()
+            .and_then(|it| it.client_capabilities());
+        if !needed.are_in(&capabilities.unwrap_or_default()) {
             return Err(AskError::Unsupported {
                 capability: needed.name(),
                 required: Box::new(needed.to_wire()),

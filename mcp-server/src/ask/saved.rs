@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kv_core::{StoreExt as _, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::replay::Known;
@@ -56,9 +56,10 @@ impl<'a> Chain<'a> {
         name: &str,
         arguments: Option<&JsonObject>,
     ) -> Self {
-        let arguments = arguments.map(sorted_members);
-        let call = json!([caller, method, name, arguments]);
-        let bound = Sha256::digest(call.to_string()).into();
+        let call = (caller, method, name, arguments.map(SortedMembers));
+        // JSON can always be written.
+        let call = serde_json::to_vec(&call).unwrap_or_default();
+        let bound = Sha256::digest(call).into();
         Self { core, bound }
     }
 
@@ -120,20 +121,27 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Returns `value` with the members of its objects in order, as a client may send them in another.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => sorted_members(members),
-        Value::Array(items) => items.iter().map(sorted).collect(),
-        value => value.clone(),
+/// Writes a value with the members of its objects in order, as a client may send them in another.
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(members) => SortedMembers(members).serialize(serializer),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            value => value.serialize(serializer),
+        }
     }
 }
 
-fn sorted_members(members: &JsonObject) -> Value {
-    let mut members: Vec<_> = members.iter().collect();
-    members.sort_unstable_by_key(|(name, _)| *name);
-    let members = members.into_iter();
-    members
-        .map(|(name, value)| (name.clone(), sorted(value)))
-        .collect()
+/// Writes an object as [`Sorted`] does.
+struct SortedMembers<'a>(&'a JsonObject);
+
+impl Serialize for SortedMembers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut members: Vec<_> = self.0.iter().collect();
+        members.sort_unstable_by_key(|(name, _)| *name);
+        let members = members.into_iter();
+        serializer.collect_map(members.map(|(name, value)| (name, Sorted(value))))
+    }
 }

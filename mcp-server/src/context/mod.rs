@@ -1,6 +1,7 @@
 //! [`Context`]: what a tool, resource or prompt knows of the call it answers, and [`State`].
 
 mod log;
+mod message;
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::{PromptError, PromptResult, ResourceError, ResourceResult, ServerHand
 
 pub(crate) use log::Listener;
 pub use log::{LogLevel, Progress};
+pub(crate) use message::Message;
 
 /// The call that a tool, resource or prompt answers, and the server behind it.
 ///
@@ -50,12 +52,10 @@ pub(crate) struct Call {
     pub(crate) server: ServerHandle,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) states: States,
-    pub(crate) request_id: String,
+    pub(crate) message: Message,
     pub(crate) session_id: Option<Arc<str>>,
     pub(crate) caller: Caller,
     pub(crate) shared_anonymous_state: bool,
-    pub(crate) client: Option<Implementation>,
-    pub(crate) headers: Option<HeaderMap>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) request_state: RequestState,
     pub(crate) listener: Listener,
@@ -135,7 +135,7 @@ impl Context {
     /// Returns the JSON-RPC id of the request.
     #[must_use]
     pub fn request_id(&self) -> &str {
-        &self.0.request_id
+        self.0.message.id()
     }
 
     /// Returns the id of the connection's session; `None` on a stateless connection.
@@ -156,7 +156,7 @@ impl Context {
     /// Returns what the client says of itself. Not to be trusted.
     #[must_use]
     pub fn client_info(&self) -> Option<&Implementation> {
-        self.0.client.as_ref()
+        self.0.message.client()
     }
 
     /// Returns the headers of the HTTP request that makes the call; `None` where there is none, as
@@ -164,7 +164,7 @@ impl Context {
     /// has those of the request that found it.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
-        self.0.headers.as_ref()
+        self.0.message.headers()
     }
 
     /// Returns a token that is cancelled when the call is: by the client's word, by the end of the
@@ -359,12 +359,10 @@ impl Context {
             server: call.server.clone(),
             store: Arc::clone(&call.store),
             states: call.states.clone(),
-            request_id: call.request_id.clone(),
+            message: call.message.detached(),
             session_id: call.session_id.clone(),
             caller: call.caller.clone(),
             shared_anonymous_state: call.shared_anonymous_state,
-            client: call.client.clone(),
-            headers: call.headers.clone(),
             cancelled: CancellationToken::new(),
             request_state: RequestState::default(),
             listener: Listener::nobody(),
@@ -389,12 +387,10 @@ impl Context {
             server: ServerHandle::of_nothing(),
             store: Arc::new(kv_memory::MemoryStore::new()),
             states,
-            request_id: "1".to_owned(),
+            message: Message::none(),
             session_id: None,
             caller: Caller::Local,
             shared_anonymous_state: false,
-            client: None,
-            headers: None,
             cancelled: CancellationToken::new(),
             request_state: RequestState::default(),
             listener: Listener::nobody(),
@@ -413,7 +409,7 @@ impl States {
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("request_id", &self.0.request_id)
+            .field("request_id", &self.0.message.id())
             .finish_non_exhaustive()
     }
 }

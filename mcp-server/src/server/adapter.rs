@@ -25,7 +25,7 @@ use super::subscriptions::{self, Subscriptions};
 use super::tasks::task_options;
 use crate::ask::{self, Asker, Chain, Known, Replay, Step, Way};
 use crate::auth::{Caller, Principal};
-use crate::context::{Call, Listener, States};
+use crate::context::{Call, Listener, Message, States};
 use crate::error::{Asks, Panicked, chain};
 use crate::state::RequestState;
 use crate::transport::{Connection, SessionMark};
@@ -75,7 +75,7 @@ impl Adapter {
     /// one answers questions of, have left.
     async fn begin<'a>(
         &'a self,
-        request: &RequestContext<RoleServer>,
+        request: &Arc<RequestContext<RoleServer>>,
         call: Asked<'_>,
     ) -> Result<Begun<'a>, ErrorData> {
         let states = self.states().await?;
@@ -140,7 +140,7 @@ impl Adapter {
 
     pub(super) fn context(
         &self,
-        request: &RequestContext<RoleServer>,
+        request: &Arc<RequestContext<RoleServer>>,
         states: States,
         setting: Setting,
         way: Way,
@@ -153,15 +153,10 @@ impl Adapter {
             server: ServerHandle::new(Arc::clone(&self.core.registry)),
             store: Arc::clone(&self.core.store),
             states,
-            request_id: request.id.to_string(),
+            message: Message::new(Arc::clone(request)),
             session_id: setting.session_id,
             caller: setting.caller,
             shared_anonymous_state: self.core.shared_anonymous_state,
-            client: request.client_info(),
-            headers: request
-                .extensions
-                .get::<Parts>()
-                .map(|parts| parts.headers.clone()),
             cancelled: setting.cancelled,
             request_state: RequestState::default(),
             listener: Listener {
@@ -171,7 +166,7 @@ impl Adapter {
             },
             asker: Asker {
                 way,
-                capabilities: request.client_capabilities().unwrap_or_default(),
+                request: Some(Arc::clone(request)),
             },
         })
     }
@@ -182,8 +177,7 @@ impl Adapter {
         let chain = Chain::new(&self.core, &caller, call.method, call.name, call.arguments);
         let mut known = Known::default();
         if let Some(state) = call.state {
-            let found = chain
-                .resume(&state)
+            let found = Box::pin(chain.resume(&state))
                 .await
                 .map_err(|error| unusable(&error))?;
             known = found.ok_or_else(|| {
@@ -275,7 +269,7 @@ impl Round<'_> {
                 None => return Ok(Some(Ran::Ended(answer))),
             },
         };
-        let questions = self.chain.suspend(requests, known).await;
+        let questions = Box::pin(self.chain.suspend(requests, known)).await;
         questions
             .map(|questions| Some(Ran::Asks(questions)))
             .map_err(|error| unusable(&error))
@@ -326,10 +320,10 @@ impl ServerHandler for Adapter {
     }
 
     fn get_tool(&self, name: &str) -> Option<WireTool> {
-        self.core
-            .registry
-            .tool(name)
-            .map(|entry| entry.wire.clone())
+        // Called for every message, for the schema alone.
+        let entry = self.core.registry.tool(name)?;
+        let schema = Arc::clone(&entry.wire.input_schema);
+        Some(WireTool::new(name.to_owned(), "", schema))
     }
 
     async fn call_tool(
@@ -337,6 +331,7 @@ impl ServerHandler for Adapter {
         params: CallToolRequestParams,
         request: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let request = Arc::new(request);
         let Some(entry) = self.core.registry.tool(&params.name) else {
             let message = format!("Unknown tool: {}", quoted(&params.name));
             return Err(ErrorData::invalid_params(message, None));
@@ -354,14 +349,16 @@ impl ServerHandler for Adapter {
         let begun = self.begin(&request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
         if let Some(options) = task {
-            return self
-                .call_for_task(&request, &entry, options, begun, arguments)
-                .await;
+            // Boxed, as are the other rare parts: room for them would be copied with every call.
+            let task = self.call_for_task(&request, &entry, options, begun, arguments);
+            return Box::pin(task).await;
         }
         let Begun { cx, round, .. } = begun;
+        let is_stateless = round.is_some();
         match guarded(&request, round, entry.component.run(cx, arguments)).await? {
-            Ran::Ended(answer) => tool_result(answer, is_stateless(&request), &params.name)
-                .map(CallToolResponse::Complete),
+            Ran::Ended(answer) => {
+                tool_result(answer, is_stateless, &params.name).map(CallToolResponse::Complete)
+            }
             Ran::Asks(questions) => Ok(CallToolResponse::InputRequired(questions)),
         }
     }
@@ -387,6 +384,7 @@ impl ServerHandler for Adapter {
         params: ReadResourceRequestParams,
         request: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        let request = Arc::new(request);
         let Some((resource, asked)) = self.core.registry.resource(&params.uri) else {
             return Err(unknown_resource(&params.uri));
         };
@@ -431,6 +429,7 @@ impl ServerHandler for Adapter {
         params: GetPromptRequestParams,
         request: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        let request = Arc::new(request);
         let Some(entry) = self.core.registry.prompt(&params.name) else {
             let message = format!("Unknown prompt: {}", quoted(&params.name));
             return Err(ErrorData::invalid_params(message, None));
@@ -471,6 +470,7 @@ impl ServerHandler for Adapter {
         params: CompleteRequestParams,
         request: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
+        let request = Arc::new(request);
         if !self.core.registry.has_completions() {
             return Err(unknown_method("completion/complete"));
         }

@@ -222,7 +222,8 @@ impl Adapter {
                     setting.session_id = record.session.as_deref().map(Arc::from);
                     setting.cancelled = cancelled;
                     let way = Way::Replay(replay);
-                    let cx = self.context(request, self.states().await?, setting, way);
+                    let request = Arc::new(request.clone());
+                    let cx = self.context(&request, self.states().await?, setting, way);
                     work(&tool.component, cx, record.arguments.clone())
                 }
                 None => {

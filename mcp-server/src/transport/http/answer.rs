@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::time::sleep;
@@ -27,11 +26,14 @@ const MAX_TEXT_BYTES: usize = 4 << 10;
 
 /// Gives rmcp's answers the status they lack, and ends streams that never end by themselves when
 /// the server is to stop.
-pub(super) async fn answer(
-    State(shutdown): State<Shutdown>,
+pub(super) async fn answer<N>(
+    shutdown: &Shutdown,
     mut request: Request,
-    next: Next,
-) -> Response {
+    next: impl FnOnce(Request) -> N,
+) -> Response
+where
+    N: Future<Output = Response>,
+{
     let mut sessions = request.headers().get_all(MCP_SESSION_ID).iter();
     if sessions.next().is_some() && sessions.next().is_some() {
         let message = "the request has two Mcp-Session-Id headers";
@@ -45,7 +47,7 @@ pub(super) async fn answer(
     let endless = endless(request.method(), request.headers());
     let principal = request.extensions().get::<Principal>().cloned();
     let delete = request.method() == Method::DELETE;
-    let (mut response, refused) = sessions::observe(principal, next.run(request)).await;
+    let (mut response, refused) = sessions::observe(principal, next(request)).await;
     if delete && response.status() == StatusCode::ACCEPTED {
         // The session has ended by now. Python's SDK takes 202 for a failure.
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -55,8 +57,9 @@ pub(super) async fn answer(
         None if response.status().is_client_error() => rpc_form(response).await,
         None => match endless {
             Some(farewell) => response.map(|body| {
+                let requested = shutdown.requested().clone();
                 let stopped = async move {
-                    shutdown.requested().cancelled().await;
+                    requested.cancelled().await;
                     sleep(farewell).await;
                 };
                 Body::from_stream(body.into_data_stream().take_until(stopped))

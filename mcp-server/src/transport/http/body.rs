@@ -1,22 +1,22 @@
 //! What a message to the MCP path must pass before rmcp reads it, and how long any body may take.
 
-use std::error::Error as StdError;
-use std::iter::successors;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use futures_util::stream::poll_fn;
-use http_body_util::{BodyExt, Full, LengthLimitError};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::json;
 use super::reply::{INVALID_REQUEST, PARSE_ERROR, rpc_error, try_later};
@@ -72,13 +72,16 @@ impl BodyLimits {
 }
 
 /// Reads the body of a POST and hands on the same bytes if they are a message.
-pub(super) async fn check_message(
-    State(limits): State<BodyLimits>,
+pub(super) async fn check_message<N>(
+    limits: &BodyLimits,
     request: Request,
-    next: Next,
-) -> Response {
+    next: impl FnOnce(Request<Message>) -> N,
+) -> Response
+where
+    N: Future<Output = Response>,
+{
     if request.method() != Method::POST {
-        return next.run(request).await;
+        return next(request.map(|_| Message::default())).await;
     }
     // A page of another site can send text/plain and forms without a preflight.
     if !is_plain_json(request.headers()) {
@@ -89,19 +92,18 @@ pub(super) async fn check_message(
         );
     }
     let (parts, body) = request.into_parts();
-    let (bytes, room) = match read(body, &limits).await {
+    let (bytes, room) = match read(body, limits).await {
         Ok(read) => read,
         Err(response) => return response,
     };
     if let Err(refusal) = json::check(&bytes) {
         return rpc_error(StatusCode::BAD_REQUEST, refusal.code, &refusal.message);
     }
-    // The room is free again when rmcp has parsed the bytes and drops the body.
-    let body = Full::new(bytes).map_frame(move |frame| {
-        let _ = &room;
-        frame
-    });
-    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    let message = Message {
+        bytes: Full::new(bytes),
+        _room: room,
+    };
+    let response = next(Request::from_parts(parts, message)).await;
     // rmcp's answer to JSON that it cannot read; the media type was checked above.
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         return rpc_error(
@@ -111,6 +113,34 @@ pub(super) async fn check_message(
         );
     }
     response
+}
+
+/// The bytes of a message, or none.
+#[derive(Default)]
+pub(super) struct Message {
+    bytes: Full<Bytes>,
+    /// Is free again when rmcp has parsed the bytes and drops the body.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl HttpBody for Message {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.bytes).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
+    }
 }
 
 fn is_plain_json(headers: &HeaderMap) -> bool {
@@ -127,7 +157,8 @@ async fn read(
     body: Body,
     limits: &BodyLimits,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Response> {
-    let (status, code, message) = match collect(body, limits).await {
+    let collected = timeout(BODY_TIMEOUT, collect(body, limits)).await;
+    let (status, code, message) = match collected.unwrap_or(Err(Unread::Late)) {
         Ok(read) => return Ok(read),
         Err(Unread::TooLarge) => (
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -167,18 +198,13 @@ async fn collect(
     mut body: Body,
     limits: &BodyLimits,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Unread> {
+    if body.size_hint().lower() > limits.max as u64 {
+        return Err(Unread::TooLarge);
+    }
     let mut bytes = Vec::new();
     let mut room: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            if is_caused_by::<LengthLimitError>(&error) {
-                Unread::TooLarge
-            } else if is_caused_by::<Late>(&error) {
-                Unread::Late
-            } else {
-                Unread::Broken
-            }
-        })?;
+        let frame = frame.map_err(|_| Unread::Broken)?;
         let Ok(piece) = frame.into_data() else {
             continue;
         };
@@ -195,11 +221,6 @@ async fn collect(
         bytes.extend_from_slice(&piece);
     }
     Ok((bytes.into(), room))
-}
-
-fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    let mut causes = successors(Some(error), |&error| error.source());
-    causes.any(<dyn StdError>::is::<E>)
 }
 
 #[cfg(test)]

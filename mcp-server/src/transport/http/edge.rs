@@ -6,16 +6,18 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{self, Next};
 use axum::response::Response;
+use futures_util::future::{self, Either, Ready};
 use http_body_util::Limited;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower::{Layer, Service, ServiceBuilder};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 
 use super::body::timed;
 use super::config::EdgeConfig;
@@ -39,10 +41,63 @@ pub(crate) fn protect(router: Router, config: &EdgeConfig) -> Router {
         config: config.clone(),
         logged: Mutex::default(),
     });
-    router
-        .layer(middleware::from_fn_with_state(Arc::clone(&edge), limit))
-        .layer(cors(Arc::clone(&edge)))
-        .layer(middleware::from_fn_with_state(edge, guard))
+    let check = |check| Checks {
+        edge: Arc::clone(&edge),
+        check,
+    };
+    // In one layer, as each costs a request some allocations and copies.
+    let layers = ServiceBuilder::new()
+        .layer(check(Edge::guard))
+        .layer(CrossOrigin(cors(Arc::clone(&edge))))
+        .layer(check(Edge::limit));
+    router.layer(layers)
+}
+
+/// Lets a request pass, or answers it.
+type Check = fn(&Edge, Request) -> Result<Request, Box<Response>>;
+
+/// Puts a check in front of a service.
+#[derive(Clone)]
+struct Checks {
+    edge: Arc<Edge>,
+    check: Check,
+}
+
+impl<S> Layer<S> for Checks {
+    type Service = Checked<S>;
+
+    fn layer(&self, inner: S) -> Checked<S> {
+        let checks = self.clone();
+        Checked { inner, checks }
+    }
+}
+
+/// A service whose requests pass a check.
+#[derive(Clone)]
+struct Checked<S> {
+    inner: S,
+    checks: Checks,
+}
+
+impl<S> Service<Request> for Checked<S>
+where
+    S: Service<Request, Response = Response>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<Ready<Result<Response, S::Error>>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Checks { edge, check } = &self.checks;
+        match check(edge, request) {
+            Ok(request) => Either::Right(self.inner.call(request)),
+            Err(response) => Either::Left(future::ready(Ok(*response))),
+        }
+    }
 }
 
 /// Request headers are mirrored: `Mcp-Param-*` is an open set, and the origin is an allowed one.
@@ -53,6 +108,49 @@ fn cors(edge: Arc<Edge>) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([MCP_SESSION_ID, WWW_AUTHENTICATE])
+}
+
+/// Puts CORS in front of a service, except of POST requests without an Origin: none of its headers
+/// is of use there, as no page asks and no cache keeps the answer. Such are nearly all messages.
+#[derive(Clone)]
+struct CrossOrigin(CorsLayer);
+
+impl<S: Clone> Layer<S> for CrossOrigin {
+    type Service = Steered<S>;
+
+    fn layer(&self, inner: S) -> Steered<S> {
+        let cors = self.0.layer(inner.clone());
+        Steered { inner, cors }
+    }
+}
+
+/// A service whose requests take the way through CORS, or past it.
+#[derive(Clone)]
+struct Steered<S> {
+    inner: S,
+    cors: Cors<S>,
+}
+
+impl<S> Service<Request> for Steered<S>
+where
+    S: Service<Request, Response = Response>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, <Cors<S> as Service<Request>>::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        ready!(self.inner.poll_ready(context))?;
+        self.cors.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if request.method() == Method::POST && !request.headers().contains_key(ORIGIN) {
+            Either::Left(self.inner.call(request))
+        } else {
+            Either::Right(self.cors.call(request))
+        }
+    }
 }
 
 struct Edge {
@@ -143,6 +241,34 @@ impl Edge {
         }
     }
 
+    /// Refuses a request from elsewhere.
+    fn guard(&self, request: Request) -> Result<Request, Box<Response>> {
+        match self.check(&request) {
+            Ok(()) => Ok(request),
+            Err(Refusal { status, message }) => {
+                self.log(&message);
+                Err(Box::new(self.error(request.uri(), status, &message)))
+            }
+        }
+    }
+
+    /// Refuses a body whose length is too large at once, and cuts any other while it is read, or
+    /// when that takes too long. Messages are held inside the same bounds where they are read.
+    fn limit(&self, request: Request) -> Result<Request, Box<Response>> {
+        let max = self.config.max_body_bytes();
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > max as u64) {
+            let message = format!("the body is larger than {max} bytes");
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            return Err(Box::new(self.error(request.uri(), status, &message)));
+        }
+        if self.config.is_mcp(request.uri()) {
+            return Ok(request);
+        }
+        Ok(request.map(|body| Body::new(Limited::new(timed(body), max))))
+    }
+
     /// Logs each refused host and origin once.
     fn log(&self, message: &str) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,29 +301,6 @@ impl Refusal {
             message: message.into(),
         }
     }
-}
-
-async fn guard(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
-    match edge.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(Refusal { status, message }) => {
-            edge.log(&message);
-            edge.error(request.uri(), status, &message)
-        }
-    }
-}
-
-/// Refuses a body whose length is too large at once, and cuts any other while it is read, or when that takes too long.
-async fn limit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
-    let max = edge.config.max_body_bytes();
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > max as u64) {
-        let message = format!("the body is larger than {max} bytes");
-        return edge.error(request.uri(), StatusCode::PAYLOAD_TOO_LARGE, &message);
-    }
-    next.run(request.map(|body| Body::new(Limited::new(timed(body), max))))
-        .await
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 //! serve (connections) - protect (Host, Origin, CORS, size) - routes
 //!                                            /mcp: answer (status, stop) - check_message - rmcp
 //! ```
+//!
+//! What stands before rmcp is plain functions that call each other: each layer of axum's costs a
+//! request some allocations and copies, more than what it does here.
 
 mod answer;
 mod body;
@@ -18,14 +21,20 @@ mod shutdown;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tower::service_fn;
 
 use self::answer::answer;
-use self::body::BodyLimits;
+use self::body::{BodyLimits, check_message};
 pub(crate) use self::config::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 pub(crate) use self::edge::protect;
 pub(crate) use self::serve::{bind, serve};
@@ -59,15 +68,25 @@ pub(crate) fn mcp_router<H: ServerHandler + Clone>(handler: H, options: HttpOpti
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
+    let limits = BodyLimits::new(edge.max_body_bytes());
+    let endpoint = Arc::new((service, limits, shutdown));
+    let service = service_fn(move |request: Request| {
+        let endpoint = Arc::clone(&endpoint);
+        async move {
+            let (service, limits, shutdown) = &*endpoint;
+            // Boxed here, as the future is large and would be copied with each of ours.
+            let rmcp = |request| {
+                let answer: BoxFuture<'_, _> = Box::pin(service.handle(request));
+                answer.map(|response| response.map(Body::new))
+            };
+            let checked = |request| check_message(limits, request, rmcp);
+            Ok::<_, Infallible>(answer(shutdown, request, checked).await)
+        }
+    });
     let path = edge.mcp_path();
     let mut router = Router::new().route_service(&format!("{path}/"), service.clone());
     if !path.is_empty() {
         router = router.route_service(path, service);
     }
     router
-        .route_layer(middleware::from_fn_with_state(
-            BodyLimits::new(edge.max_body_bytes()),
-            body::check_message,
-        ))
-        .route_layer(middleware::from_fn_with_state(shutdown, answer))
 }
