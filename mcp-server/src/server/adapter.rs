@@ -81,8 +81,9 @@ impl Adapter {
         let states = self.states().await?;
         let may_be_task = call.may_be_task;
         let mut setting = self.setting(request);
+        let owner = setting.caller.segment();
         let round = if is_stateless(request) {
-            Some(self.round(&setting.caller, call).await?)
+            Some(self.round(&owner, call).await?)
         } else {
             None
         };
@@ -91,7 +92,6 @@ impl Adapter {
             setting.cancelled = CancellationToken::new();
         }
         let cancelled = setting.cancelled.clone();
-        let owner = setting.caller.segment();
         let way = match &round {
             Some(round) => Way::Replay(Arc::clone(&round.replay)),
             None => Way::Request(request.peer.clone()),
@@ -172,9 +172,8 @@ impl Adapter {
     }
 
     /// Takes up a call where its client was asked.
-    async fn round(&self, caller: &Caller, call: Asked<'_>) -> Result<Round<'_>, ErrorData> {
-        let caller = caller.segment();
-        let chain = Chain::new(&self.core, &caller, call.method, call.name, call.arguments);
+    async fn round(&self, caller: &str, call: Asked<'_>) -> Result<Round<'_>, ErrorData> {
+        let chain = Chain::new(&self.core, caller, call.method, call.name, call.arguments);
         let mut known = Known::default();
         if let Some(state) = call.state {
             let found = Box::pin(chain.resume(&state))
