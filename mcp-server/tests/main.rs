@@ -12,6 +12,7 @@ mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;
 mod lists;
+mod load;
 mod made_tools;
 mod prompts;
 mod resources;
