@@ -29,12 +29,10 @@ pub(crate) struct Replay {
     waker: AtomicWaker,
     /// The run has ended: nobody answers the tasks that it has left behind.
     over: CancellationToken,
-    /// Whether the call may go on as a task.
-    may_be_task: bool,
     /// The task that the call goes on as.
     task: OnceLock<Arc<TaskRun>>,
-    /// The call goes on as a task.
-    is_task: CancellationToken,
+    /// The call goes on as a task; `None` when it may not.
+    is_task: Option<CancellationToken>,
 }
 
 #[derive(Default)]
@@ -130,7 +128,7 @@ impl Replay {
         };
         Arc::new(Self {
             round: Mutex::new(round),
-            may_be_task,
+            is_task: may_be_task.then(CancellationToken::new),
             ..Self::default()
         })
     }
@@ -219,13 +217,13 @@ impl Replay {
 
     /// Goes on as a task, if the client takes one: returns when that is so.
     pub(crate) async fn continue_as_task(&self) {
-        if !self.may_be_task || self.task().is_some() {
+        let Some(is_task) = self.is_task.as_ref().filter(|_| self.task().is_none()) else {
             return;
-        }
+        };
         self.round().wants_task = true;
         self.waker.wake();
         tokio::select! {
-            () = self.is_task.cancelled() => {}
+            () = is_task.cancelled() => {}
             () = self.over.cancelled() => {}
         }
     }
@@ -234,7 +232,9 @@ impl Replay {
     pub(crate) fn become_task(&self, task: Arc<TaskRun>) {
         // It becomes one once.
         let _ = self.task.set(task);
-        self.is_task.cancel();
+        if let Some(is_task) = &self.is_task {
+            is_task.cancel();
+        }
     }
 
     /// Returns the task that the call goes on as.

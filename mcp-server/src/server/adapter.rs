@@ -49,7 +49,8 @@ const TIMED_OUT: ErrorCode = ErrorCode(-32000);
 pub(crate) struct Adapter {
     pub(super) core: Arc<Core>,
     connection: Connection,
-    stopping: CancellationToken,
+    /// Behind an `Arc`, as a token's own count takes a lock.
+    stopping: Arc<CancellationToken>,
     /// The least grave message that the client of a session wants to hear.
     level: Mutex<LogLevel>,
     subscriptions: Subscriptions,
@@ -60,7 +61,7 @@ impl Adapter {
     pub(crate) fn new(
         core: Arc<Core>,
         connection: Connection,
-        stopping: CancellationToken,
+        stopping: Arc<CancellationToken>,
     ) -> Self {
         Self {
             core,
@@ -216,7 +217,7 @@ impl Clone for Adapter {
         Self::new(
             Arc::clone(&self.core),
             self.connection.clone(),
-            self.stopping.clone(),
+            Arc::clone(&self.stopping),
         )
     }
 }

@@ -271,7 +271,7 @@ impl Server {
 
     fn adapter(&self, connection: Connection) -> Adapter {
         let stopping = self.shutdown.requested().clone();
-        Adapter::new(Arc::clone(&self.core), connection, stopping)
+        Adapter::new(Arc::clone(&self.core), connection, Arc::new(stopping))
     }
 
     async fn serve_stdio(&self, now: &CancellationToken) -> Result<()> {

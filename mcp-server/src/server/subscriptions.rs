@@ -19,7 +19,8 @@ const MAX_WATCHED: usize = 1_000;
 /// `subscriptions/listen` asks for.
 #[derive(Default)]
 pub(crate) struct Subscriptions {
-    uris: Arc<Mutex<BTreeSet<String>>>,
+    /// Made when it is needed: on a stateless connection, of which each call is one, it never is.
+    uris: OnceLock<Arc<Mutex<BTreeSet<String>>>>,
     /// Ends what the session is told, together with the connection.
     telling: OnceLock<DropGuard>,
     /// Watches since before the acknowledgements that are under way, so that the changes which
@@ -34,7 +35,7 @@ impl Subscriptions {
     ///
     /// When it watches 1,000 already.
     pub(crate) fn add(&self, uri: String) -> Result<(), ErrorData> {
-        let mut uris = lock(&self.uris);
+        let mut uris = lock(self.uris());
         if uris.len() >= MAX_WATCHED && !uris.contains(&uri) {
             let message = format!("a session may subscribe to {MAX_WATCHED} resources");
             return Err(ErrorData::invalid_params(message, None));
@@ -45,7 +46,7 @@ impl Subscriptions {
 
     /// Removes a resource from those that a session watches.
     pub(crate) fn remove(&self, uri: &str) {
-        lock(&self.uris).remove(uri);
+        lock(self.uris()).remove(uri);
     }
 
     /// Begins to tell a session of changes. Once is enough.
@@ -54,7 +55,7 @@ impl Subscriptions {
         if self.telling.set(over.clone().drop_guard()).is_err() {
             return;
         }
-        let uris = Arc::clone(&self.uris);
+        let uris = Arc::clone(self.uris());
         let telling = async move {
             while let Some(changed) = watcher.changed().await {
                 let uris: Vec<_> = changed.of(&*lock(&uris)).cloned().collect();
@@ -64,6 +65,10 @@ impl Subscriptions {
             }
         };
         tokio::spawn(over.run_until_cancelled_owned(telling));
+    }
+
+    fn uris(&self) -> &Arc<Mutex<BTreeSet<String>>> {
+        self.uris.get_or_init(Arc::default)
     }
 
     /// Watches from now on for a subscription that is about to be acknowledged.
