@@ -14,8 +14,8 @@ use crate::cli::TransportKind;
 use crate::context::States;
 use crate::server::{Components, Core, Lifespan, Lists, Registry};
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
-use crate::types::CacheScope;
-use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool};
+use crate::types::{CacheScope, Icon};
+use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool, icon};
 
 /// How long requests in flight may take when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -49,6 +49,7 @@ pub(crate) struct Details {
     pub(crate) title: Option<String>,
     pub(crate) instructions: Option<String>,
     pub(crate) website_url: Option<String>,
+    pub(crate) icons: Vec<Icon>,
     pub(crate) lists: Lists,
 }
 
@@ -76,6 +77,7 @@ impl ServerBuilder {
                 title: None,
                 instructions: None,
                 website_url: None,
+                icons: Vec::new(),
                 lists: Lists::new(),
             },
             store: None,
@@ -199,6 +201,15 @@ impl ServerBuilder {
     #[must_use]
     pub fn website_url(mut self, url: impl Into<String>) -> Self {
         self.details.website_url = Some(url.into());
+        self
+    }
+
+    /// Adds a picture for the server, which clients may show beside its title. More than one are
+    /// sizes or themes of the same. Default: none. [`IconExt`](crate::IconExt) makes icons of bytes
+    /// and files, and tells what `build` asks of them.
+    #[must_use]
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.details.icons.push(icon);
         self
     }
 
@@ -338,6 +349,10 @@ impl ServerBuilder {
                 return Err(Error::InvalidOption { option, reason });
             }
         }
+        icon::check(&self.details.icons).map_err(|reason| Error::InvalidOption {
+            option: "icon",
+            reason,
+        })?;
         self.settings.edge()?;
         self.settings.check_routes()?;
         let (states, lifespan) = (self.states.clone(), self.lifespan.state());

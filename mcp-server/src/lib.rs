@@ -48,8 +48,8 @@ pub use mcp_server_macros::resource;
 pub use mcp_server_macros::tool;
 pub use prompts::{IntoMessage, Prompt, PromptDefinition, PromptResult};
 pub use resources::{
-    BytesResource, DirectoryFiles, DirectoryResource, FileResource, Resource, ResourceDefinition,
-    ResourceRequest, ResourceResult, TextResource,
+    BytesResource, DirectoryFiles, DirectoryResource, FileResource, HttpResource, Resource,
+    ResourceDefinition, ResourceRequest, ResourceResult, TextResource,
 };
 pub use server::{Server, ServerHandle};
 pub use tasks::TaskOptions;

@@ -13,9 +13,10 @@ use axum::http::header::LOCATION;
 use axum::middleware::{Next, from_fn};
 use axum::routing::any;
 use mcp_server::client::{ClientError, ClientMode, McpConfig};
-use mcp_server::types::{ElicitResult, ElicitationAction};
+use mcp_server::types::{ElicitResult, ElicitationAction, Icon};
 use mcp_server::{
-    BoxError, Client, Context, Error, Server, State, ToolError, axum, prompt, resource, tool,
+    BoxError, Client, Context, Error, IconExt, Server, State, ToolError, axum, prompt, resource,
+    tool,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,8 @@ fn server() -> Server {
 fn server_with(signals: &Signals) -> Server {
     Server::builder("Kitchen")
         .instructions("Order first.")
+        .website_url("https://example.com")
+        .icon(Icon::from_bytes(b"<svg/>", "image/svg+xml"))
         .with_state(signals.clone())
         .tool(add)
         .tool(mirror)
@@ -178,6 +181,10 @@ async fn a_server_at_a_url_is_used_by_both_protocols() {
         let about = client.server();
         assert_eq!(about.protocol_version.to_string(), version);
         assert_eq!(about.instructions.as_deref(), Some("Order first."));
+        let server = about.server_info.as_ref().unwrap();
+        assert_eq!(server.website_url.as_deref(), Some("https://example.com"));
+        let icons = server.icons.as_deref().unwrap();
+        assert_eq!(icons[0].src, "data:image/svg+xml;base64,PHN2Zy8+");
         let sum: i64 = client
             .call_tool("add", json!({ "a": 1, "b": 2 }))
             .await

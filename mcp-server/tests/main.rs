@@ -23,3 +23,4 @@ mod tasks;
 mod tasks_faults;
 mod tools;
 mod ui;
+mod web;

@@ -45,11 +45,17 @@ pub(super) fn read_file(
         let message = format!("the file has more than {max_bytes} bytes");
         return Err(ResourceError::new(message));
     }
+    Ok(contents_of(data, uri, mime_type))
+}
+
+/// Makes contents of `uri`: text when it is UTF-8. The media type defaults to the plain one of
+/// either.
+pub(super) fn contents_of(data: Vec<u8>, uri: String, mime_type: Option<&str>) -> ResourceContents {
     let (contents, default) = match String::from_utf8(data) {
         Ok(data) => (text(data, uri), "text/plain"),
         Err(error) => (blob(error.into_bytes(), uri), "application/octet-stream"),
     };
-    Ok(contents.with_mime_type(mime_type.unwrap_or(default)))
+    contents.with_mime_type(mime_type.unwrap_or(default))
 }
 
 /// Returns the media type that the extension of a path tells.

@@ -9,6 +9,7 @@ mod resource;
 mod result;
 mod syntax;
 mod template;
+mod web;
 
 pub use definition::ResourceDefinition;
 pub use directory::{DirectoryFiles, DirectoryResource};
@@ -17,3 +18,4 @@ pub use fixed::{BytesResource, TextResource};
 pub use resource::{Resource, ResourceRequest};
 pub use result::ResourceResult;
 pub(crate) use template::UriTemplate;
+pub use web::HttpResource;

@@ -289,6 +289,7 @@ impl ServerHandler for Adapter {
         let mut implementation = Implementation::new(&details.name, &details.version);
         implementation.title.clone_from(&details.title);
         implementation.website_url.clone_from(&details.website_url);
+        implementation.icons = (!details.icons.is_empty()).then(|| details.icons.clone());
         let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_tool_list_changed()

@@ -38,6 +38,8 @@ pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt>;
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
     tools: BTreeMap<String, Arc<RegisteredTool>>,
+    /// How many tools have calls that become tasks; each message wants to know whether there are any.
+    task_tools: usize,
     resources: BTreeMap<String, Arc<RegisteredResource>>,
     templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
     prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
@@ -85,12 +87,15 @@ impl Registry {
             return Ok(());
         }
         let wire = definition.to_wire();
+        let has_tasks = definition.task.is_some();
         let entry = RegisteredTool {
             component: Arc::new(component),
             wire,
             task: definition.task,
         };
-        add("tool", &mut self.tools, definition.name, entry)
+        add("tool", &mut self.tools, definition.name, entry)?;
+        self.task_tools += usize::from(has_tasks);
+        Ok(())
     }
 
     /// Adds a resource or a resource template.
@@ -165,7 +170,10 @@ impl Registry {
 
     /// Removes a tool, and tells whether there was one.
     pub(crate) fn remove_tool(&mut self, name: &str) -> bool {
-        self.tools.remove(name).is_some()
+        let removed = self.tools.remove(name);
+        let has_tasks = removed.as_ref().is_some_and(|tool| tool.task.is_some());
+        self.task_tools -= usize::from(has_tasks);
+        removed.is_some()
     }
 
     /// Removes a resource, or a template, and tells whether there was one.
@@ -220,7 +228,7 @@ impl Registry {
 
     /// Tells whether calls of a tool can become tasks.
     pub(crate) fn has_tasks(&self) -> bool {
-        self.tools.values().any(|entry| entry.task.is_some())
+        self.task_tools > 0
     }
 
     /// Tells whether there is a resource or a template written as `uri`.
