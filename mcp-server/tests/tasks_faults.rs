@@ -504,24 +504,37 @@ async fn a_runner_that_another_has_replaced_stops_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn the_task_of_a_tool_that_is_gone_ends() {
+async fn a_server_without_the_tool_of_a_task_leaves_it_to_one_that_has_it() {
     let signs = Signs::new();
     let (clock, store) = manual();
     let far = FaultStore::new(store.clone());
     let dying = connect(far.clone(), &signs).await;
-    let id = try_start(&dying, "work_on", json!({ "text": "" })).await;
-    let id = id.unwrap();
-    reach(&signs.begun, 1).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id = try_start(&dying, "work_on", json!({ "text": "" })).await;
+        ids.push(id.unwrap());
+    }
+    let [left, cancelled] = &ids[..] else {
+        panic!("{ids:?}")
+    };
+    reach(&signs.begun, 2).await;
     far.inject(Fault::unavailable().always());
 
-    let server = build(store, &signs, PATIENCE);
-    let client = connect_to(&server).await;
+    let server = build(store.clone(), &signs, PATIENCE);
+    let without = connect_to(&server).await;
     assert!(server.handle().remove_tool("work_on"));
     clock.advance(Duration::from_secs(30));
-    let task = until(&client, &id, has(TaskStatus::Completed)).await;
-    let TaskPayload::Completed { result } = task.payload else {
-        panic!("{task:?}")
-    };
-    assert_eq!(result["isError"], true);
-    assert_eq!(result["content"][0]["text"], "Unknown tool: 'work_on'");
+    for _ in 0..2 {
+        let task = without.get_task(left).await.unwrap();
+        assert_eq!(task.status(), TaskStatus::Working);
+    }
+    // To cancel it, nobody needs the tool.
+    without.cancel_task(cancelled).await.unwrap();
+    let task = without.get_task(cancelled).await.unwrap();
+    assert_eq!(task.status(), TaskStatus::Cancelled);
+    assert_eq!(signs.begun.load(Ordering::SeqCst), 2);
+
+    let with = connect(store, &signs).await;
+    with.get_task(left).await.unwrap();
+    reach(&signs.begun, 3).await;
 }

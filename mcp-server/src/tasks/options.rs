@@ -56,8 +56,8 @@ impl TaskOptions {
         self
     }
 
-    /// Runs the tool again from its beginning, when a client next asks for a task whose server has
-    /// died or was stopped. What was answered and what was done
+    /// Runs the tool again from its beginning, when a client next asks a server that has it for a
+    /// task whose own has died or was stopped. What was answered and what was done
     /// [`once`](crate::Context::once) is not asked and done again. Default: the task has failed.
     #[must_use]
     pub const fn resume(mut self) -> Self {

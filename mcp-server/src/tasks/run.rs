@@ -100,19 +100,20 @@ impl Tasks {
     }
 
     /// Takes over the task of a runner that has died. Returns the record as it is then, and the task
-    /// when it is to run again here.
+    /// when it is to run again here. An instance that lacks the tool, that is full or that stops
+    /// leaves a task that is to run again to another.
     pub(crate) async fn take_over(
         &self,
         store: &Arc<dyn Store>,
         id: &str,
+        has_tool: bool,
         cancelled: CancellationToken,
     ) -> Result<Option<(Record, Option<Arc<TaskRun>>)>, ErrorData> {
         let runner = random_id()?;
         let now = store.clock().now();
-        let is_full = self.is_full() || self.yielding.is_cancelled();
+        let can_run = has_tool && !self.is_full() && !self.yielding.is_cancelled();
         let take_over = |record: &mut Record| {
-            let has_room = !(is_full && record.is_to_run_again());
-            has_room && record.take_over(&runner, now)
+            (can_run || !record.is_to_run_again()) && record.take_over(&runner, now)
         };
         let taken = Record::change(&**store, id, take_over).await;
         let Some(record) = taken.map_err(|error| unusable(&error))? else {
