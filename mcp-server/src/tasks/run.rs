@@ -1,9 +1,7 @@
 //! [`TaskRun`]: a task that runs here, and [`Tasks`]: all of them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,14 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::TaskOptions;
 use super::record::{Beginning, LEASE, Outcome, Record, lease_from};
+use super::running::{Running, TaskLimits};
 use crate::ask::{AskError, Known};
 use crate::types::{DetailedTask, InputRequest, JsonObject};
 
 /// How often a runner looks for answers, and for the word to stop.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How many tasks run at once, at most.
-const MAX_RUNNING: usize = 1000;
 
 /// How long a runner waits for the store at one look.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
@@ -38,9 +34,9 @@ const TRIES: usize = 3;
 const PERSISTENCE: Duration = LEASE;
 
 /// The tasks that run here.
-#[derive(Default)]
 pub(crate) struct Tasks {
-    running: Mutex<HashMap<String, Arc<TaskRun>>>,
+    limits: TaskLimits,
+    running: Mutex<Running>,
     /// Tells those that can run again elsewhere to stop, and then all others.
     pub(crate) yielding: CancellationToken,
     pub(crate) stopping: CancellationToken,
@@ -48,7 +44,8 @@ pub(crate) struct Tasks {
 
 /// A task that runs here.
 pub(crate) struct TaskRun {
-    id: String,
+    pub(super) id: String,
+    pub(super) owner: String,
     runner: String,
     resume: bool,
     store: Arc<dyn Store>,
@@ -80,6 +77,15 @@ enum Halt {
 }
 
 impl Tasks {
+    pub(crate) fn new(limits: TaskLimits) -> Self {
+        Self {
+            limits,
+            running: Mutex::default(),
+            yielding: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
     /// Makes a task, which is in the store when this returns.
     pub(crate) async fn begin(
         &self,
@@ -111,8 +117,9 @@ impl Tasks {
     ) -> Result<Option<(Record, Option<Arc<TaskRun>>)>, ErrorData> {
         let runner = random_id()?;
         let now = store.clock().now();
-        let can_run = has_tool && !self.is_full() && !self.yielding.is_cancelled();
+        let can_run = has_tool && !self.yielding.is_cancelled();
         let take_over = |record: &mut Record| {
+            let can_run = can_run && self.has_room_for(&record.owner);
             (can_run || !record.is_to_run_again()) && record.take_over(&runner, now)
         };
         let taken = Record::change(&**store, id, take_over).await;
@@ -141,7 +148,8 @@ impl Tasks {
         cancelled: CancellationToken,
     ) -> Result<Arc<TaskRun>, ErrorData> {
         let run = Arc::new(TaskRun {
-            id: id.clone(),
+            id,
+            owner: record.owner.clone(),
             runner: record.runner.clone(),
             resume: record.resume,
             store: Arc::clone(store),
@@ -152,11 +160,12 @@ impl Tasks {
             cancelled,
         });
         let mut running = lock(&self.running);
-        if running.len() >= MAX_RUNNING || self.stopping.is_cancelled() {
-            let message = "too many tasks run here; try again later";
+        if self.stopping.is_cancelled() {
+            let message = "the server stops; try again later";
             return Err(ErrorData::internal_error(message, None));
         }
-        running.insert(id, Arc::clone(&run));
+        running.check_room(&run.owner, self.limits)?;
+        running.add(&run);
         Ok(run)
     }
 
@@ -167,8 +176,8 @@ impl Tasks {
         }
     }
 
-    fn is_full(&self) -> bool {
-        lock(&self.running).len() >= MAX_RUNNING
+    fn has_room_for(&self, owner: &str) -> bool {
+        lock(&self.running).check_room(owner, self.limits).is_ok()
     }
 
     /// Tells whether `runner` of this task is here, and so has not died, whatever the clock says.
@@ -179,11 +188,7 @@ impl Tasks {
     }
 
     fn leave(&self, run: &TaskRun) {
-        let mut running = lock(&self.running);
-        // The task may have come back here, after another runner had it.
-        if running.get(&run.id).is_some_and(|it| ptr::eq(&**it, run)) {
-            running.remove(&run.id);
-        }
+        lock(&self.running).remove(run);
     }
 
     /// Runs `work` as the task, to its end or as long as it may go on here.
