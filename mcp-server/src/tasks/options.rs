@@ -66,7 +66,7 @@ impl TaskOptions {
     }
 
     /// Sets how long a task is kept from its beginning, the time that it runs included; after that
-    /// it is stopped. Default: 1 hour.
+    /// it is stopped. At most 100 years count. Default: 1 hour.
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
