@@ -1,16 +1,22 @@
 //! Tasks at the edges of what their tools may ask for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use kv_core::Store;
+use kv_core::conformance::{Fault, FaultStore};
+use kv_core::wrappers::Operation;
+use kv_memory::MemoryStore;
 use mcp_server::types::{
     CallToolRequestParams, CallToolResponse, DetailedTask, ElicitResult, ElicitationAction,
     InputRequests, InputResponses, JsonObject, TaskPayload,
 };
 use mcp_server::{
-    Client, Context, Server, TaskOptions, Tool, ToolDefinition, ToolError, ToolResult, tool,
+    AskError, BoxFuture, Client, Context, Server, State, TaskOptions, Tool, ToolDefinition,
+    ToolError, ToolResult, tool,
 };
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +26,32 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn ask(cx: Context) -> Result<Value, ToolError> {
     let answer = cx.elicit::<String>("Well?").key("well").await?;
     Ok(json!(answer.accepted()))
+}
+
+/// What a tool waits for, and what it tells.
+#[derive(Clone, Default)]
+struct Signs {
+    gate: Arc<Notify>,
+    told: Arc<Notify>,
+}
+
+/// Does something once when the gate opens, and asks.
+#[tool(task(resume))]
+async fn ask_behind_gate(cx: Context, signs: State<Signs>) -> Result<Value, ToolError> {
+    signs.gate.notified().await;
+    cx.once("work", async { 1 }).await?;
+    let answer = cx.elicit::<String>("Well?").key("well").await?;
+    Ok(json!(answer.accepted()))
+}
+
+/// Tells when it cannot ask.
+#[tool(task)]
+async fn tell_of_failure(cx: Context, signs: State<Signs>) -> &'static str {
+    signs.gate.notified().await;
+    let answer = cx.elicit::<String>("Well?").key("well").await;
+    assert!(matches!(answer, Err(AskError::Failed { .. })), "{answer:?}");
+    signs.told.notify_one();
+    "told"
 }
 
 /// [`ask`] with other options.
@@ -44,6 +76,15 @@ async fn connect(server: &Server) -> Client {
         .tasks()
         .elicitation_handler(async |_| unreachable!());
     user.connect(server).await.unwrap()
+}
+
+async fn connect_over(store: impl Store, signs: &Signs) -> Client {
+    let server = Server::builder("Edges")
+        .with_state(signs.clone())
+        .tool(ask_behind_gate)
+        .tool(tell_of_failure)
+        .storage(store);
+    connect(&server.build().unwrap()).await
 }
 
 async fn start(client: &Client, tool: &'static str) -> String {
@@ -112,4 +153,33 @@ async fn the_longest_of_times_keeps_a_task_for_100_years() {
     let answer = accept(&[("well", json!("yes"))]);
     client.update_task(&id, answer).await.unwrap();
     assert_eq!(result(&client, &id).await["content"][0]["text"], "yes");
+}
+
+#[tokio::test]
+async fn a_tool_asks_and_keeps_what_it_did_although_the_store_fails_for_a_moment() {
+    for fault in [Fault::unavailable(), Fault::outcome_unknown()] {
+        let store = FaultStore::new(MemoryStore::new());
+        let signs = Signs::default();
+        let client = connect_over(store.clone(), &signs).await;
+        let id = start(&client, "ask_behind_gate").await;
+        store.inject(fault.on(Operation::Put).times(3));
+        signs.gate.notify_one();
+        let answer = accept(&[("well", json!("yes"))]);
+        questions(&client, &id, 1).await;
+        client.update_task(&id, answer).await.unwrap();
+        assert_eq!(result(&client, &id).await["content"][0]["text"], "yes");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_learns_that_it_cannot_ask_when_the_store_fails_for_long() {
+    let store = FaultStore::new(MemoryStore::new());
+    let signs = Signs::default();
+    let client = connect_over(store.clone(), &signs).await;
+    let id = start(&client, "tell_of_failure").await;
+    store.inject(Fault::unavailable().on(Operation::Put).always());
+    signs.gate.notify_one();
+    timeout(PATIENCE, signs.told.notified()).await.unwrap();
+    store.heal();
+    assert_eq!(result(&client, &id).await["content"][0]["text"], "told");
 }

@@ -24,6 +24,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a runner waits for the store at one look.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
+/// How long a runner waits before it writes again what its tool waits for, each time.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+];
+
 /// The longest message that a task shows, in characters.
 const MAX_MESSAGE: usize = 1000;
 
@@ -254,7 +262,7 @@ impl TaskRun {
             is_answered: false,
         };
         let ask = |record: &mut Record| record.ask(&open.key, question, request);
-        if !self.change(ask).await.map_err(failed)? {
+        if !self.insist(ask).await.map_err(failed)? {
             return Err(AskError::Nobody);
         }
         loop {
@@ -285,7 +293,7 @@ impl TaskRun {
             return Ok(());
         }
         let keep = |record: &mut Record| record.known.keep(key, result.clone());
-        self.change(keep).await.map(drop).map_err(failed)
+        self.insist(keep).await.map(drop).map_err(failed)
     }
 
     /// Shows how far the task is.
@@ -306,6 +314,21 @@ impl TaskRun {
             is_ours
         });
         Ok(changed.await?.is_some())
+    }
+
+    /// Changes the record as [`change`](Self::change) does, again after some pauses when the store
+    /// fails for the moment. `change` must do no harm when it is done twice.
+    async fn insist(&self, mut change: impl FnMut(&mut Record) + Send) -> kv_core::Result<bool> {
+        for pause in PAUSES {
+            match self.change(&mut change).await {
+                Err(error) if error.is_retryable() || is_unknown(&error) => {
+                    tracing::warn!(%error, "what a task waits for cannot be written yet");
+                }
+                changed => return changed,
+            }
+            sleep(pause).await;
+        }
+        self.change(change).await
     }
 
     /// Looks at the record again and again, until the task must not go on.
@@ -441,6 +464,11 @@ impl Drop for Open<'_> {
             self.run.due.notify_one();
         }
     }
+}
+
+/// Tells whether a write may have been made, or not.
+fn is_unknown(error: &kv_core::Error) -> bool {
+    matches!(error, kv_core::Error::OutcomeUnknown { .. })
 }
 
 fn failed(error: kv_core::Error) -> AskError {
