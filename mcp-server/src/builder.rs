@@ -13,6 +13,7 @@ use kv_memory::MemoryStore;
 use crate::cli::TransportKind;
 use crate::context::States;
 use crate::server::{Components, Core, Lifespan, Lists, Registry};
+use crate::tasks::TaskLimits;
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 use crate::types::{CacheScope, Icon};
 use crate::{BoxError, Error, Prompt, Resource, Result, Server, ServerKeys, Tool, icon};
@@ -51,6 +52,7 @@ pub(crate) struct Details {
     pub(crate) website_url: Option<String>,
     pub(crate) icons: Vec<Icon>,
     pub(crate) lists: Lists,
+    pub(crate) tasks: TaskLimits,
 }
 
 /// How a server is run.
@@ -79,6 +81,7 @@ impl ServerBuilder {
                 website_url: None,
                 icons: Vec::new(),
                 lists: Lists::new(),
+                tasks: TaskLimits::default(),
             },
             store: None,
             tools: Vec::new(),
@@ -298,6 +301,23 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets how many tasks may be unfinished at once on this instance of the server; past that, calls
+    /// that would become one are refused. Default: 10,000.
+    #[must_use]
+    pub fn max_tasks(mut self, tasks: usize) -> Self {
+        self.details.tasks.all = tasks;
+        self
+    }
+
+    /// Sets how many tasks of one user may be unfinished at once on this instance of the server;
+    /// past that, calls that would become one are refused. Anonymous callers are one user. Default:
+    /// 1,000.
+    #[must_use]
+    pub fn max_tasks_per_user(mut self, tasks: usize) -> Self {
+        self.details.tasks.per_user = tasks;
+        self
+    }
+
     /// Sets how long calls under way may take when the server stops. Default: 10 seconds. On stdio
     /// it is always 5 seconds.
     #[must_use]
@@ -343,6 +363,8 @@ impl ServerBuilder {
         for (option, value) in [
             ("max_sessions", self.settings.max_sessions),
             ("list_page_size", self.details.lists.page_size),
+            ("max_tasks", self.details.tasks.all),
+            ("max_tasks_per_user", self.details.tasks.per_user),
         ] {
             if value == 0 {
                 let reason = "it must be at least 1".to_owned();

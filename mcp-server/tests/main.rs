@@ -20,6 +20,7 @@ mod server;
 mod state;
 mod stop;
 mod tasks;
+mod tasks_edges;
 mod tasks_faults;
 mod tools;
 mod ui;

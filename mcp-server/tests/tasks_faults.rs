@@ -13,7 +13,7 @@ use mcp_server::types::{
     CallToolRequestParams, CallToolResponse, DetailedTask, ElicitResult, ElicitationAction,
     ErrorCode, InputResponses, TaskPayload, TaskStatus,
 };
-use mcp_server::{Client, Context, Progress, Server, State, ToolError, tool};
+use mcp_server::{Client, Context, Progress, Server, ServerBuilder, State, ToolError, tool};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -127,6 +127,10 @@ async fn go_on(cx: Context, signs: State<Signs>) -> String {
 }
 
 fn build(store: impl Store, signs: &Signs, grace: Duration) -> Server {
+    builder(store, signs).shutdown_grace(grace).build().unwrap()
+}
+
+fn builder(store: impl Store, signs: &Signs) -> ServerBuilder {
     Server::builder("Faults")
         .with_state(signs.clone())
         .tool(work)
@@ -137,9 +141,6 @@ fn build(store: impl Store, signs: &Signs, grace: Duration) -> Server {
         .tool(fill)
         .tool(go_on)
         .storage(store)
-        .shutdown_grace(grace)
-        .build()
-        .unwrap()
 }
 
 async fn connect_to(server: &Server) -> Client {
@@ -350,18 +351,57 @@ async fn a_server_that_is_full_tells_of_the_tasks_of_dead_ones() {
     reach(&signs.begun, 1).await;
     far.inject(Fault::unavailable().always());
 
-    let client = connect(store, &signs).await;
-    for _ in 0..1000 {
+    let server = builder(store, &signs).max_tasks(10).build().unwrap();
+    let client = connect_to(&server).await;
+    for _ in 0..10 {
         start(&client, "work").await;
     }
     let error = try_start(&client, "work", json!({})).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::INTERNAL_ERROR.0));
+    assert!(error.to_string().contains("tasks of this server"));
     clock.advance(Duration::from_secs(30));
     for _ in 0..2 {
         let task = client.get_task(&id).await.unwrap();
         assert_eq!(task.status(), TaskStatus::Working);
     }
-    assert_eq!(signs.begun.load(Ordering::SeqCst), 1001);
+    assert_eq!(signs.begun.load(Ordering::SeqCst), 11);
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_unfinished_tasks_at_most() {
+    let signs = Signs::new();
+    let (clock, store) = manual();
+    let far = FaultStore::new(store.clone());
+    let dying = connect(far.clone(), &signs).await;
+    let id = try_start(&dying, "work_on", json!({ "text": "" })).await;
+    let orphan = id.unwrap();
+    reach(&signs.begun, 1).await;
+    far.inject(Fault::unavailable().always());
+
+    let server = builder(store, &signs).max_tasks_per_user(2);
+    let client = connect_to(&server.build().unwrap()).await;
+    let first = start(&client, "work").await;
+    start(&client, "work").await;
+    let error = try_start(&client, "work", json!({})).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::INTERNAL_ERROR.0));
+    let message = "too many tasks of this user are unfinished; try again later";
+    assert!(error.to_string().contains(message), "{error}");
+    // One to take over would be one too many as well.
+    clock.advance(Duration::from_secs(30));
+    client.get_task(&orphan).await.unwrap();
+
+    client.cancel_task(&first).await.unwrap();
+    until(&client, &first, has(TaskStatus::Cancelled)).await;
+    // The last thing that its runner does is to make room.
+    let retried = async {
+        while try_start(&client, "work", json!({})).await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, retried).await.unwrap();
+    try_start(&client, "work", json!({})).await.unwrap_err();
+    reach(&signs.begun, 4).await;
+    assert_eq!(signs.begun.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
@@ -504,24 +544,37 @@ async fn a_runner_that_another_has_replaced_stops_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn the_task_of_a_tool_that_is_gone_ends() {
+async fn a_server_without_the_tool_of_a_task_leaves_it_to_one_that_has_it() {
     let signs = Signs::new();
     let (clock, store) = manual();
     let far = FaultStore::new(store.clone());
     let dying = connect(far.clone(), &signs).await;
-    let id = try_start(&dying, "work_on", json!({ "text": "" })).await;
-    let id = id.unwrap();
-    reach(&signs.begun, 1).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id = try_start(&dying, "work_on", json!({ "text": "" })).await;
+        ids.push(id.unwrap());
+    }
+    let [left, cancelled] = &ids[..] else {
+        panic!("{ids:?}")
+    };
+    reach(&signs.begun, 2).await;
     far.inject(Fault::unavailable().always());
 
-    let server = build(store, &signs, PATIENCE);
-    let client = connect_to(&server).await;
+    let server = build(store.clone(), &signs, PATIENCE);
+    let without = connect_to(&server).await;
     assert!(server.handle().remove_tool("work_on"));
     clock.advance(Duration::from_secs(30));
-    let task = until(&client, &id, has(TaskStatus::Completed)).await;
-    let TaskPayload::Completed { result } = task.payload else {
-        panic!("{task:?}")
-    };
-    assert_eq!(result["isError"], true);
-    assert_eq!(result["content"][0]["text"], "Unknown tool: 'work_on'");
+    for _ in 0..2 {
+        let task = without.get_task(left).await.unwrap();
+        assert_eq!(task.status(), TaskStatus::Working);
+    }
+    // To cancel it, nobody needs the tool.
+    without.cancel_task(cancelled).await.unwrap();
+    let task = without.get_task(cancelled).await.unwrap();
+    assert_eq!(task.status(), TaskStatus::Cancelled);
+    assert_eq!(signs.begun.load(Ordering::SeqCst), 2);
+
+    let with = connect(store, &signs).await;
+    with.get_task(left).await.unwrap();
+    reach(&signs.begun, 3).await;
 }

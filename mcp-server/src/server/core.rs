@@ -59,6 +59,7 @@ impl Core {
         lifespan: Lifespan,
     ) -> Self {
         Self {
+            tasks: Tasks::new(details.tasks),
             details,
             registry: Arc::new(registry),
             store,
@@ -69,7 +70,6 @@ impl Core {
             phase: Mutex::new(Phase::Waiting(lifespan)),
             started: OnceCell::new(),
             calls: TaskTracker::new(),
-            tasks: Tasks::default(),
         }
     }
 

@@ -140,7 +140,7 @@ impl Adapter {
         let mut record = self.task_of_caller(id, request).await?;
         let is_orphaned = record.is_orphaned(self.core.store.clock().now());
         if is_orphaned && !self.core.tasks.has(id, &record.runner) {
-            record = self.take_over(id, request).await?;
+            record = self.take_over(id, &record.tool, request).await?;
         }
         Ok(GetTaskResult::new(record.to_wire(id)))
     }
@@ -201,36 +201,30 @@ impl Adapter {
     async fn take_over(
         &self,
         id: &str,
+        tool: &str,
         request: &RequestContext<RoleServer>,
     ) -> Result<Record, ErrorData> {
+        let tool = self.core.registry.tool(tool);
         let cancelled = CancellationToken::new();
         let tasks = &self.core.tasks;
         let taken = tasks
-            .take_over(&self.core.store, id, cancelled.clone())
+            .take_over(&self.core.store, id, tool.is_some(), cancelled.clone())
             .await?;
         let Some((record, run)) = taken else {
-            // Another instance was faster, or no more tasks can run here.
+            // Another instance was faster, or the task cannot run here.
             return self.task_of_caller(id, request).await;
         };
-        if let Some(run) = run {
+        if let (Some(run), Some(tool)) = (run, tool) {
             let replay = Replay::new(record.known.clone(), true);
             let over = replay.end_with();
             replay.become_task(Arc::clone(&run));
-            let work: Work = match self.core.registry.tool(&record.tool) {
-                Some(tool) => {
-                    let mut setting = self.setting(request);
-                    setting.session_id = record.session.as_deref().map(Arc::from);
-                    setting.cancelled = cancelled;
-                    let way = Way::Replay(replay);
-                    let request = Arc::new(request.clone());
-                    let cx = self.context(&request, self.states().await?, setting, way);
-                    work(&tool.component, cx, record.arguments.clone())
-                }
-                None => {
-                    let message = format!("Unknown tool: {}", quoted(&record.tool));
-                    Box::pin(async { Err(ToolError::new(message)) })
-                }
-            };
+            let mut setting = self.setting(request);
+            setting.session_id = record.session.as_deref().map(Arc::from);
+            setting.cancelled = cancelled;
+            let way = Way::Replay(replay);
+            let request = Arc::new(request.clone());
+            let cx = self.context(&request, self.states().await?, setting, way);
+            let work = work(&tool.component, cx, record.arguments.clone());
             self.spawn(run, work, over, record.tool.clone());
         }
         Ok(record)

@@ -3,7 +3,9 @@
 mod options;
 mod record;
 mod run;
+mod running;
 
 pub use options::TaskOptions;
 pub(crate) use record::{Beginning, Record};
 pub(crate) use run::{TaskRun, Tasks, unusable};
+pub(crate) use running::TaskLimits;

@@ -56,8 +56,8 @@ impl TaskOptions {
         self
     }
 
-    /// Runs the tool again from its beginning, when a client next asks for a task whose server has
-    /// died or was stopped. What was answered and what was done
+    /// Runs the tool again from its beginning, when a client next asks a server that has it for a
+    /// task whose own has died or was stopped. What was answered and what was done
     /// [`once`](crate::Context::once) is not asked and done again. Default: the task has failed.
     #[must_use]
     pub const fn resume(mut self) -> Self {
@@ -66,7 +66,7 @@ impl TaskOptions {
     }
 
     /// Sets how long a task is kept from its beginning, the time that it runs included; after that
-    /// it is stopped. Default: 1 hour.
+    /// it is stopped. At most 100 years count. Default: 1 hour.
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;

@@ -20,6 +20,9 @@ const COLLECTION: &str = "mcp_tasks";
 /// How long a task counts as running after its runner was last seen.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
+/// How long a task is kept, at most: not all stores can hold an end that is as far as any time.
+const LONGEST_TTL: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What the store knows of a task. Every change is one atomic update.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -88,7 +91,10 @@ impl Record {
         runner: String,
         start: Timestamp,
     ) -> Self {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+        let millis = |time: Duration| {
+            let millis = time.min(LONGEST_TTL).as_millis();
+            u64::try_from(millis).unwrap_or(u64::MAX).max(1)
+        };
         let now = start.as_micros();
         Self {
             owner: beginning.owner,

@@ -1,9 +1,7 @@
 //! [`TaskRun`]: a task that runs here, and [`Tasks`]: all of them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,17 +14,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::TaskOptions;
 use super::record::{Beginning, LEASE, Outcome, Record, lease_from};
+use super::running::{Running, TaskLimits};
 use crate::ask::{AskError, Known};
 use crate::types::{DetailedTask, InputRequest, JsonObject};
 
 /// How often a runner looks for answers, and for the word to stop.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many tasks run at once, at most.
-const MAX_RUNNING: usize = 1000;
-
 /// How long a runner waits for the store at one look.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// How long a runner waits before it writes again what its tool waits for, each time.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+];
 
 /// The longest message that a task shows, in characters.
 const MAX_MESSAGE: usize = 1000;
@@ -38,9 +42,9 @@ const TRIES: usize = 3;
 const PERSISTENCE: Duration = LEASE;
 
 /// The tasks that run here.
-#[derive(Default)]
 pub(crate) struct Tasks {
-    running: Mutex<HashMap<String, Arc<TaskRun>>>,
+    limits: TaskLimits,
+    running: Mutex<Running>,
     /// Tells those that can run again elsewhere to stop, and then all others.
     pub(crate) yielding: CancellationToken,
     pub(crate) stopping: CancellationToken,
@@ -48,7 +52,8 @@ pub(crate) struct Tasks {
 
 /// A task that runs here.
 pub(crate) struct TaskRun {
-    id: String,
+    pub(super) id: String,
+    pub(super) owner: String,
     runner: String,
     resume: bool,
     store: Arc<dyn Store>,
@@ -80,6 +85,15 @@ enum Halt {
 }
 
 impl Tasks {
+    pub(crate) fn new(limits: TaskLimits) -> Self {
+        Self {
+            limits,
+            running: Mutex::default(),
+            yielding: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
     /// Makes a task, which is in the store when this returns.
     pub(crate) async fn begin(
         &self,
@@ -100,19 +114,21 @@ impl Tasks {
     }
 
     /// Takes over the task of a runner that has died. Returns the record as it is then, and the task
-    /// when it is to run again here.
+    /// when it is to run again here. An instance that lacks the tool, that is full or that stops
+    /// leaves a task that is to run again to another.
     pub(crate) async fn take_over(
         &self,
         store: &Arc<dyn Store>,
         id: &str,
+        has_tool: bool,
         cancelled: CancellationToken,
     ) -> Result<Option<(Record, Option<Arc<TaskRun>>)>, ErrorData> {
         let runner = random_id()?;
         let now = store.clock().now();
-        let is_full = self.is_full() || self.yielding.is_cancelled();
+        let can_run = has_tool && !self.yielding.is_cancelled();
         let take_over = |record: &mut Record| {
-            let has_room = !(is_full && record.is_to_run_again());
-            has_room && record.take_over(&runner, now)
+            let can_run = can_run && self.has_room_for(&record.owner);
+            (can_run || !record.is_to_run_again()) && record.take_over(&runner, now)
         };
         let taken = Record::change(&**store, id, take_over).await;
         let Some(record) = taken.map_err(|error| unusable(&error))? else {
@@ -140,7 +156,8 @@ impl Tasks {
         cancelled: CancellationToken,
     ) -> Result<Arc<TaskRun>, ErrorData> {
         let run = Arc::new(TaskRun {
-            id: id.clone(),
+            id,
+            owner: record.owner.clone(),
             runner: record.runner.clone(),
             resume: record.resume,
             store: Arc::clone(store),
@@ -151,11 +168,12 @@ impl Tasks {
             cancelled,
         });
         let mut running = lock(&self.running);
-        if running.len() >= MAX_RUNNING || self.stopping.is_cancelled() {
-            let message = "too many tasks run here; try again later";
+        if self.stopping.is_cancelled() {
+            let message = "the server stops; try again later";
             return Err(ErrorData::internal_error(message, None));
         }
-        running.insert(id, Arc::clone(&run));
+        running.check_room(&run.owner, self.limits)?;
+        running.add(&run);
         Ok(run)
     }
 
@@ -166,8 +184,8 @@ impl Tasks {
         }
     }
 
-    fn is_full(&self) -> bool {
-        lock(&self.running).len() >= MAX_RUNNING
+    fn has_room_for(&self, owner: &str) -> bool {
+        lock(&self.running).check_room(owner, self.limits).is_ok()
     }
 
     /// Tells whether `runner` of this task is here, and so has not died, whatever the clock says.
@@ -178,11 +196,7 @@ impl Tasks {
     }
 
     fn leave(&self, run: &TaskRun) {
-        let mut running = lock(&self.running);
-        // The task may have come back here, after another runner had it.
-        if running.get(&run.id).is_some_and(|it| ptr::eq(&**it, run)) {
-            running.remove(&run.id);
-        }
+        lock(&self.running).remove(run);
     }
 
     /// Runs `work` as the task, to its end or as long as it may go on here.
@@ -248,7 +262,7 @@ impl TaskRun {
             is_answered: false,
         };
         let ask = |record: &mut Record| record.ask(&open.key, question, request);
-        if !self.change(ask).await.map_err(failed)? {
+        if !self.insist(ask).await.map_err(failed)? {
             return Err(AskError::Nobody);
         }
         loop {
@@ -279,7 +293,7 @@ impl TaskRun {
             return Ok(());
         }
         let keep = |record: &mut Record| record.known.keep(key, result.clone());
-        self.change(keep).await.map(drop).map_err(failed)
+        self.insist(keep).await.map(drop).map_err(failed)
     }
 
     /// Shows how far the task is.
@@ -300,6 +314,21 @@ impl TaskRun {
             is_ours
         });
         Ok(changed.await?.is_some())
+    }
+
+    /// Changes the record as [`change`](Self::change) does, again after some pauses when the store
+    /// fails for the moment. `change` must do no harm when it is done twice.
+    async fn insist(&self, mut change: impl FnMut(&mut Record) + Send) -> kv_core::Result<bool> {
+        for pause in PAUSES {
+            match self.change(&mut change).await {
+                Err(error) if error.is_retryable() || is_unknown(&error) => {
+                    tracing::warn!(%error, "what a task waits for cannot be written yet");
+                }
+                changed => return changed,
+            }
+            sleep(pause).await;
+        }
+        self.change(change).await
     }
 
     /// Looks at the record again and again, until the task must not go on.
@@ -435,6 +464,11 @@ impl Drop for Open<'_> {
             self.run.due.notify_one();
         }
     }
+}
+
+/// Tells whether a write may have been made, or not.
+fn is_unknown(error: &kv_core::Error) -> bool {
+    matches!(error, kv_core::Error::OutcomeUnknown { .. })
 }
 
 fn failed(error: kv_core::Error) -> AskError {
