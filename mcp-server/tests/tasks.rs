@@ -308,9 +308,10 @@ async fn a_task_asks_again_under_another_key_when_it_cannot_read_the_answer() {
     let wrong = answers([("a", json!("yes")), ("b", json!("seven"))]);
     client.update_task(&id, wrong).await.unwrap();
     let task = until(&client, &id, TaskStatus::InputRequired).await;
-    assert_eq!(open_questions(&task), ["b~1"]);
+    let open = open_questions(&task);
+    assert!(open.len() == 1 && open[0].starts_with("b~1"), "{open:?}");
     client
-        .update_task(&id, answers([("b~1", json!(7))]))
+        .update_task(&id, answers([(&open[0], json!(7))]))
         .await
         .unwrap();
     let result = result(&client, &id).await;

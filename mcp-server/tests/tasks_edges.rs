@@ -28,6 +28,16 @@ async fn ask(cx: Context) -> Result<Value, ToolError> {
     Ok(json!(answer.accepted()))
 }
 
+/// Asks two questions whose keys look as if the second were the first, asked again.
+#[tool(task)]
+async fn ask_alike(cx: Context) -> Result<Value, ToolError> {
+    let (number, text) = tokio::join!(
+        cx.elicit::<i64>("How many?").key("well"),
+        cx.elicit::<String>("Well?").key("well~1"),
+    );
+    Ok(json!([number?.accepted(), text?.accepted()]))
+}
+
 /// What a tool waits for, and what it tells.
 #[derive(Clone, Default)]
 struct Signs {
@@ -182,4 +192,26 @@ async fn a_tool_learns_that_it_cannot_ask_when_the_store_fails_for_long() {
     timeout(PATIENCE, signs.told.notified()).await.unwrap();
     store.heal();
     assert_eq!(result(&client, &id).await["content"][0]["text"], "told");
+}
+
+#[tokio::test]
+async fn a_question_asked_again_takes_no_key_of_the_tool() {
+    let server = Server::builder("Edges").tool(ask_alike).build().unwrap();
+    let client = connect(&server).await;
+    let id = start(&client, "ask_alike").await;
+    questions(&client, &id, 2).await;
+    let wrong = accept(&[("well", json!("none"))]);
+    client.update_task(&id, wrong).await.unwrap();
+    let again = until(&client, &id, |task| match task.payload {
+        TaskPayload::InputRequired { input_requests } => {
+            let mut keys = input_requests.into_keys();
+            keys.find(|key| key != "well" && key != "well~1")
+        }
+        _ => None,
+    });
+    let again = again.await;
+    let right = accept(&[(&again, json!(7)), ("well~1", json!("yes"))]);
+    client.update_task(&id, right).await.unwrap();
+    let result = result(&client, &id).await;
+    assert_eq!(result["content"][0]["text"], r#"[7,"yes"]"#);
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rmcp::service::{Peer, ServiceError, SubscriptionContext, SubscriptionSendError};
 use rmcp::{ErrorData, RoleServer};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::changes::{Changed, Watcher};
@@ -13,6 +15,9 @@ use crate::types::{ResourceUpdatedNotificationParam, SubscriptionFilter};
 
 /// How many resources one client may watch.
 const MAX_WATCHED: usize = 1_000;
+
+/// How long an acknowledgement may be under way: after that it has failed, which nobody tells.
+const LONGEST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(60);
 
 /// What the client of one connection hears of changes: in a session, all changes of the lists and
 /// those of the resources that it has subscribed to; on a stateless connection, what each of its
@@ -25,7 +30,7 @@ pub(crate) struct Subscriptions {
     telling: OnceLock<DropGuard>,
     /// Watches since before the acknowledgements that are under way, so that the changes which
     /// clients make as soon as they have read one are not missed.
-    watching: Mutex<VecDeque<Watcher>>,
+    watching: Mutex<VecDeque<(Instant, Watcher)>>,
 }
 
 impl Subscriptions {
@@ -71,14 +76,18 @@ impl Subscriptions {
         self.uris.get_or_init(Arc::default)
     }
 
-    /// Watches from now on for a subscription that is about to be acknowledged.
+    /// Watches from now on for a subscription that is about to be acknowledged, and no longer for
+    /// those whose acknowledgement has failed.
     pub(crate) fn prepare(&self, watcher: Watcher) {
-        lock(&self.watching).push_back(watcher);
+        let now = Instant::now();
+        let mut watching = lock(&self.watching);
+        watching.retain(|(since, _)| now - *since < LONGEST_ACKNOWLEDGEMENT);
+        watching.push_back((now, watcher));
     }
 
     /// Returns what has watched since the acknowledgement of a subscription, or longer.
     pub(crate) fn prepared(&self) -> Option<Watcher> {
-        lock(&self.watching).pop_front()
+        lock(&self.watching).pop_front().map(|(_, watcher)| watcher)
     }
 }
 
@@ -167,4 +176,29 @@ pub(crate) fn accept(
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::super::changes::Changes;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_acknowledgements_leave_no_watchers_behind() {
+        let changes = Changes::new();
+        let subscriptions = Subscriptions::default();
+        for _ in 0..10 {
+            subscriptions.prepare(changes.watch());
+        }
+        advance(LONGEST_ACKNOWLEDGEMENT / 2).await;
+        subscriptions.prepare(changes.watch());
+        advance(LONGEST_ACKNOWLEDGEMENT / 2).await;
+        subscriptions.prepare(changes.watch());
+        // Those of the two that may still be under way are there.
+        assert!(subscriptions.prepared().is_some());
+        assert!(subscriptions.prepared().is_some());
+        assert!(subscriptions.prepared().is_none());
+    }
 }

@@ -234,10 +234,11 @@ impl TaskRun {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<T, AskError> {
         for attempt in 0..TRIES {
-            // A key is asked once in the life of a task.
+            // A key is asked once in the life of a task. What the question is belongs to the key, so
+            // that it is none that the tool has given to another.
             let key = match attempt {
                 0 => key.to_owned(),
-                again => format!("{key}~{again}"),
+                again => format!("{key}~{again}:{question}"),
             };
             let said = match self.answer(&key, question) {
                 Some(said) => said,
