@@ -7,6 +7,7 @@ mod in_process;
 mod json;
 mod message;
 mod owner;
+mod resume;
 mod running;
 mod session;
 mod stop;
