@@ -40,24 +40,17 @@ impl Running {
     ///
     /// The answer to the call that would become it.
     pub(super) fn check_room(&self, owner: &str, limits: TaskLimits) -> Result<(), ErrorData> {
-        let refuse = |whose, limit: usize| {
-            let message = format!("too many tasks {whose} are unfinished; try again later");
-            Err(ErrorData::internal_error(
-                message,
-                Some(json!({ "limit": limit })),
-            ))
+        let own = self.by_owner.get(owner).copied().unwrap_or_default();
+        let (whose, limit) = if own >= limits.per_user {
+            ("of this user", limits.per_user)
+        } else if self.by_id.len() >= limits.all {
+            ("of this server", limits.all)
+        } else {
+            return Ok(());
         };
-        if self
-            .by_owner
-            .get(owner)
-            .is_some_and(|own| *own >= limits.per_user)
-        {
-            return refuse("of this user", limits.per_user);
-        }
-        if self.by_id.len() >= limits.all {
-            return refuse("of this server", limits.all);
-        }
-        Ok(())
+        let message = format!("too many tasks {whose} are unfinished; try again later");
+        let data = json!({ "limit": limit });
+        Err(ErrorData::internal_error(message, Some(data)))
     }
 
     pub(super) fn get(&self, id: &str) -> Option<&Arc<TaskRun>> {
@@ -73,11 +66,8 @@ impl Running {
 
     pub(super) fn remove(&mut self, run: &TaskRun) {
         // The task may have come back here, after another runner had it.
-        if self
-            .by_id
-            .get(&run.id)
-            .is_some_and(|it| ptr::eq(&**it, run))
-        {
+        let here = self.by_id.get(&run.id);
+        if here.is_some_and(|here| ptr::eq(&**here, run)) {
             self.by_id.remove(&run.id);
             self.forget(&run.owner);
         }
@@ -91,5 +81,25 @@ impl Running {
                 self.by_owner.remove(owner);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_user_takes_no_room_from_another() {
+        let limits = TaskLimits {
+            all: 10,
+            per_user: 2,
+        };
+        let mut running = Running::default();
+        running.by_owner.insert("ada".to_owned(), 2);
+        let refusal = running.check_room("ada", limits).unwrap_err();
+        assert_eq!(refusal.data, Some(json!({ "limit": 2 })));
+        running.check_room("bob", limits).unwrap();
+        running.forget("ada");
+        running.check_room("ada", limits).unwrap();
     }
 }
