@@ -356,7 +356,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Duplicate`] for two components of one name, [`Error::InvalidComponent`] for one
+    /// [`Error::Duplicate`] for two components of one name and version, [`Error::InvalidComponent`] for one
     /// with a broken definition, [`Error::MissingState`] for one that takes a state that nothing
     /// provides, [`Error::InvalidOption`] for an option that makes no sense.
     pub fn build(self) -> Result<Server> {

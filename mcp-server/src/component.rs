@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::FromContext;
 use crate::types::MetaObject;
+use crate::version::{FASTMCP, VERSION};
 
 /// The state types that a component takes, so that building the server can check them.
 #[derive(Clone, Debug, Default)]
@@ -37,24 +38,38 @@ pub(crate) fn title_of(name: &str) -> String {
     title
 }
 
-/// Returns `_meta`: what is given, with the tags where FastMCP's clients look for them; `None` when
-/// there is nothing of both.
-pub(crate) fn meta_of(given: &MetaObject, tags: &BTreeSet<String>) -> Option<MetaObject> {
-    const KEY: &str = "fastmcp";
-
+/// Returns `_meta`: what is given, with the tags and the version where FastMCP's clients look for
+/// them; `None` when there is nothing of these.
+pub(crate) fn meta_of(
+    given: &MetaObject,
+    tags: &BTreeSet<String>,
+    version: Option<&str>,
+) -> Option<MetaObject> {
     let mut meta = given.clone();
     if !tags.is_empty() {
-        let tags = json!(tags);
-        match meta.get_mut(KEY) {
-            Some(Value::Object(others)) => {
-                others.insert("tags".to_owned(), tags);
-            }
-            _ => {
-                meta.insert(KEY.to_owned(), json!({ "tags": tags }));
-            }
-        }
+        show(&mut meta, "tags", json!(tags));
+    }
+    if let Some(version) = version {
+        show(&mut meta, VERSION, json!(version));
     }
     (!meta.is_empty()).then_some(meta)
+}
+
+/// Adds to `_meta` which versions of a component there are.
+pub(crate) fn show_versions(meta: &mut Option<MetaObject>, versions: &[&str]) {
+    let meta = meta.get_or_insert_with(MetaObject::new);
+    show(meta, "versions", json!(versions));
+}
+
+fn show(meta: &mut MetaObject, key: &str, value: Value) {
+    match meta.get_mut(FASTMCP) {
+        Some(Value::Object(others)) => {
+            others.insert(key.to_owned(), value);
+        }
+        _ => {
+            meta.insert(FASTMCP.to_owned(), json!({ key: value }));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -79,9 +94,9 @@ mod tests {
     fn tags_stand_sorted_under_fastmcp() {
         let tags = BTreeSet::from(["b".to_owned(), "a".to_owned()]);
         let nothing = MetaObject::new();
-        let meta = serde_json::to_value(meta_of(&nothing, &tags)).unwrap();
+        let meta = serde_json::to_value(meta_of(&nothing, &tags, None)).unwrap();
         assert_eq!(meta, json!({"fastmcp": {"tags": ["a", "b"]}}));
-        assert!(meta_of(&nothing, &BTreeSet::new()).is_none());
+        assert!(meta_of(&nothing, &BTreeSet::new(), None).is_none());
     }
 
     #[test]
@@ -90,9 +105,20 @@ mod tests {
         let given = json!({"owner": "ops", "fastmcp": {"level": 1}});
         let given = MetaObject(crate::types::object(given));
         assert_eq!(
-            serde_json::to_value(meta_of(&given, &tags)).unwrap(),
+            serde_json::to_value(meta_of(&given, &tags, None)).unwrap(),
             json!({"owner": "ops", "fastmcp": {"level": 1, "tags": ["a"]}})
         );
-        assert_eq!(meta_of(&given, &BTreeSet::new()), Some(given));
+        assert_eq!(meta_of(&given, &BTreeSet::new(), None), Some(given));
+    }
+
+    #[test]
+    fn a_version_and_all_versions_stand_beside_the_tags() {
+        let tags = BTreeSet::from(["a".to_owned()]);
+        let mut meta = meta_of(&MetaObject::new(), &tags, Some("2.0"));
+        show_versions(&mut meta, &["2.0", "1.0"]);
+        assert_eq!(
+            serde_json::to_value(meta).unwrap(),
+            json!({"fastmcp": {"tags": ["a"], "version": "2.0", "versions": ["2.0", "1.0"]}})
+        );
     }
 }

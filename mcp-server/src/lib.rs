@@ -28,6 +28,7 @@ pub mod storage;
 mod tasks;
 mod tools;
 mod transport;
+mod version;
 
 pub use ask::{AskError, Elicited, Sampled};
 pub use auth::Principal;

@@ -166,6 +166,30 @@ fn the_python_fastmcp_client_calls_reads_and_renders_by_both_protocols() {
 }
 
 #[test]
+fn the_python_fastmcp_client_calls_a_version_by_both_protocols() {
+    for mode in ["auto", "legacy"] {
+        let folder = tempdir().unwrap();
+        let server = ServerProcess::start_example("everything", folder.path());
+        let steps = [
+            json!(["call", "greeting", { "name": "Ada" }]),
+            json!(["call", "greeting", {}, "1.0"]),
+            json!(["call", "greeting", {}, "3.0"]),
+            json!(["list", "tools", {}]),
+        ];
+        let answers = python::run(mode, &server.url, &steps, folder.path());
+        assert_eq!(answers[0]["ok"]["text"], "Good day, Ada!", "{mode}");
+        assert_eq!(answers[1]["ok"]["text"], "Hello!", "{mode}");
+        let refusal = answers[2]["error"].as_str().expect(mode);
+        assert!(refusal.contains("in version 3.0"), "{mode}: {refusal}");
+        let tools = answers[3]["ok"].as_array().expect(mode).iter();
+        let greetings: Vec<_> = tools.filter(|tool| tool["name"] == "greeting").collect();
+        let ours = &greetings[0]["_meta"]["fastmcp"];
+        assert_eq!(ours["versions"], json!(["2.0", "1.0"]), "{mode}");
+        assert_eq!(greetings.len(), 1, "{mode}");
+    }
+}
+
+#[test]
 fn the_inspector_lists_calls_reads_and_renders() {
     let folder = tempdir().unwrap();
     let server = ServerProcess::start_example("everything", folder.path());

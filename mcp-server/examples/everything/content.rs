@@ -49,6 +49,18 @@ pub(crate) async fn multiple_content_types() -> ToolResult {
         ))
 }
 
+/// Greets, as its old clients expect it.
+#[tool(name = "greeting", version = "1.0", annotations(read_only))]
+pub(crate) async fn old_greeting() -> &'static str {
+    "Hello!"
+}
+
+/// Greets somebody.
+#[tool(name = "greeting", version = "2.0", annotations(read_only))]
+pub(crate) async fn greeting(name: String) -> String {
+    format!("Good day, {name}!")
+}
+
 /// Fails.
 #[tool(name = "test_error_handling")]
 pub(crate) async fn error_handling() -> Result<String, ToolError> {

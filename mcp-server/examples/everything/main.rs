@@ -25,6 +25,8 @@ async fn main() -> mcp_server::Result<()> {
         .tool(content::audio)
         .tool(content::embedded_resource)
         .tool(content::multiple_content_types)
+        .tool(content::old_greeting)
+        .tool(content::greeting)
         .tool(content::error_handling)
         .tool(reporting::with_logging)
         .tool(reporting::logging)

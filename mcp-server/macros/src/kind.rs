@@ -15,8 +15,10 @@ impl Kind {
             Self::Tool => &[
                 "name",
                 "title",
+                "version",
                 "description",
                 "tags",
+                "scopes",
                 "icons",
                 "annotations",
                 "meta",
@@ -29,16 +31,27 @@ impl Kind {
             Self::Resource => &[
                 "name",
                 "title",
+                "version",
                 "description",
                 "mime_type",
                 "size",
                 "tags",
+                "scopes",
                 "icons",
                 "annotations",
                 "meta",
                 "unchecked",
             ],
-            Self::Prompt => &["name", "title", "description", "tags", "icons", "meta"],
+            Self::Prompt => &[
+                "name",
+                "title",
+                "version",
+                "description",
+                "tags",
+                "scopes",
+                "icons",
+                "meta",
+            ],
         }
     }
 }

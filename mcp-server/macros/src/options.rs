@@ -25,7 +25,9 @@ pub(crate) struct Options {
     pub(crate) title: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
     pub(crate) mime_type: Option<LitStr>,
+    pub(crate) version: Option<LitStr>,
     pub(crate) tags: Vec<LitStr>,
+    pub(crate) scopes: Vec<LitStr>,
     /// The parameters whose values are not checked as paths.
     pub(crate) unchecked: Vec<LitStr>,
     pub(crate) annotations: Vec<(Ident, bool)>,
@@ -70,6 +72,7 @@ impl Options {
     fn set(&mut self, kind: Kind, option: &str, meta: &Meta) -> Result<()> {
         match option {
             "tags" => self.tags = texts(option, meta)?,
+            "scopes" => self.scopes = texts(option, meta)?,
             "unchecked" => self.unchecked = texts(option, meta)?,
             "annotations" if kind == Kind::Resource => self.hints = Some(Hints::parse(meta)?),
             "size" => self.size = Some(size(meta)?),
@@ -89,6 +92,7 @@ impl Options {
             "inline" => self.inline = Some(meta.require_path_only()?.clone()),
             "name" => self.name = Some(text(option, meta)?),
             "title" => self.title = Some(text(option, meta)?),
+            "version" => self.version = Some(text(option, meta)?),
             "description" => self.description = Some(text(option, meta)?),
             _ => self.mime_type = Some(text(option, meta)?),
         }

@@ -1,14 +1,23 @@
 //! [`Principal`]: an authenticated caller.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+
+use crate::types::JsonObject;
 
 /// An authenticated caller, as the issuer of its token names it.
 ///
 /// A tower layer that authenticates HTTP requests puts one into the request's extensions; tools
-/// then have a [`user_state`](crate::Context::user_state) of that caller.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// then have a [`user_state`](crate::Context::user_state) of that caller, and those that ask for
+/// [scopes](crate::ToolDefinition::with_scopes) are there for callers that have them.
+///
+/// Two are equal when they are the same caller, whatever their tokens allow and claim. `Debug` shows
+/// no claims.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Principal {
     /// Who vouches for the caller: the `iss` of its token.
@@ -17,6 +26,8 @@ pub struct Principal {
     pub subject: Option<String>,
     /// The OAuth client that the caller uses.
     pub client_id: Option<String>,
+    scopes: Arc<BTreeSet<String>>,
+    claims: Arc<JsonObject>,
 }
 
 impl Principal {
@@ -27,6 +38,8 @@ impl Principal {
             issuer: issuer.into(),
             subject: Some(subject.into()),
             client_id: None,
+            scopes: Arc::default(),
+            claims: Arc::default(),
         }
     }
 
@@ -37,6 +50,8 @@ impl Principal {
             issuer: issuer.into(),
             subject: None,
             client_id: Some(client_id.into()),
+            scopes: Arc::default(),
+            claims: Arc::default(),
         }
     }
 
@@ -45,6 +60,37 @@ impl Principal {
     pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
+    }
+
+    /// Sets what the caller's token allows, its OAuth scopes. Defaults to none.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = Arc::new(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets all that the caller's token says, its claims. Defaults to nothing.
+    #[must_use]
+    pub fn with_claims(mut self, claims: JsonObject) -> Self {
+        self.claims = Arc::new(claims);
+        self
+    }
+
+    /// Returns the OAuth scopes that the caller has.
+    #[must_use]
+    pub fn scopes(&self) -> &BTreeSet<String> {
+        &self.scopes
+    }
+
+    /// Returns the claims of the caller's token.
+    #[must_use]
+    pub fn claims(&self) -> &JsonObject {
+        &self.claims
+    }
+
+    fn identity(&self) -> (&str, Option<&str>, Option<&str>) {
+        let (subject, client) = (self.subject.as_deref(), self.client_id.as_deref());
+        (&self.issuer, subject, client)
     }
 
     /// Returns the segment of storage keys that belongs to this caller: the SHA-256, in hex, of the
@@ -63,6 +109,31 @@ impl Principal {
     }
 }
 
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Principal {}
+
+impl Hash for Principal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Who makes a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
@@ -75,6 +146,15 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// Tells whether the caller has all of these scopes. The local user needs none.
+    pub(crate) fn may(&self, scopes: &BTreeSet<String>) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Authenticated(principal) => scopes.is_subset(&principal.scopes),
+            Self::Anonymous => scopes.is_empty(),
+        }
+    }
+
     /// Returns what tells this caller from others.
     pub(crate) fn segment(&self) -> String {
         match self {
@@ -124,5 +204,34 @@ mod tests {
             client.segment(),
             Principal::user("https://id.example", "ada").segment()
         );
+    }
+
+    #[test]
+    fn a_caller_stays_the_same_with_another_token() {
+        let user = Principal::user("https://id.example", "ada");
+        let other = user.clone().with_scopes(["admin"]);
+        assert_eq!(user, other);
+        assert_ne!(user, user.clone().with_client_id("editor"));
+    }
+
+    #[test]
+    fn a_caller_needs_all_scopes_unless_it_is_the_local_user() {
+        let scopes = BTreeSet::from(["read".to_owned(), "write".to_owned()]);
+        let caller = |scopes: &[&str]| {
+            let user = Principal::user("https://id.example", "ada");
+            Caller::Authenticated(user.with_scopes(scopes.iter().copied()))
+        };
+        assert!(caller(&["write", "read", "more"]).may(&scopes));
+        assert!(!caller(&["read"]).may(&scopes));
+        assert!(!Caller::Anonymous.may(&scopes));
+        assert!(Caller::Anonymous.may(&BTreeSet::new()));
+        assert!(Caller::Local.may(&scopes));
+    }
+
+    #[test]
+    fn debug_shows_no_claims() {
+        let claims = crate::types::object(serde_json::json!({ "email": "ada@example.com" }));
+        let user = Principal::user("https://id.example", "ada").with_claims(claims);
+        assert!(!format!("{user:?}").contains("email"));
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod handlers;
 mod target;
+mod versioned;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use self::error::ClientError;
 use self::handlers::Handlers;
 pub use self::handlers::LogMessage;
 pub use self::target::Target;
+pub use self::versioned::AtVersion;
 use crate::types::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
     CompleteRequestParams, CompletionInfo, DetailedTask, GetPromptRequestParams, GetPromptResult,
@@ -127,11 +129,7 @@ impl Client {
         name: &str,
         arguments: impl Serialize,
     ) -> Result<T> {
-        let result = self.call_tool_result(name, arguments).await?;
-        if result.is_error == Some(true) {
-            return Err(ClientError::Tool(texts(&result)));
-        }
-        decode(&result)
+        value_of(&self.call_tool_result(name, arguments).await?)
     }
 
     /// Calls a tool, and returns its result as it comes: a tool that fails is no error here, but
@@ -147,9 +145,18 @@ impl Client {
         name: &str,
         arguments: impl Serialize,
     ) -> Result<CallToolResult> {
+        self.call(name, None, arguments).await
+    }
+
+    async fn call(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        arguments: impl Serialize,
+    ) -> Result<CallToolResult> {
         let mut params = CallToolRequestParams::new(name.to_owned());
         params.arguments = object(arguments)?;
-        params.meta = self.running.service().meta();
+        params.meta = versioned::meta(self.running.service().meta(), version);
         if !self.running.service().takes_tasks() {
             return self.within(self.running.call_tool(params)).await;
         }
@@ -173,6 +180,39 @@ impl Client {
             Err(ServiceError::InputRequiredRoundsExceeded { max_rounds }.into())
         })
         .await
+    }
+
+    /// Returns this client for one version of the components that it uses. Those that have no version
+    /// are used as ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mcp_server::{Client, Server, tool};
+    ///
+    /// #[tool(name = "greet", version = "1.0")]
+    /// async fn greet_v1() -> &'static str {
+    ///     "Hello"
+    /// }
+    ///
+    /// #[tool(name = "greet", version = "2.0")]
+    /// async fn greet_v2() -> &'static str {
+    ///     "Good day"
+    /// }
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder("Greeter").tool(greet_v1).tool(greet_v2).build()?;
+    /// let client = Client::connect(&server).await?;
+    /// assert_eq!(client.call_tool::<String>("greet", ()).await?, "Good day");
+    /// let old = client.at_version("1.0");
+    /// assert_eq!(old.call_tool::<String>("greet", ()).await?, "Hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn at_version(&self, version: impl Into<String>) -> AtVersion<'_> {
+        AtVersion::new(self, version.into())
     }
 
     /// Makes one step of a tool call: it may end with questions, which are not answered here, or
@@ -260,7 +300,12 @@ impl Client {
     /// [`ClientError::Refused`] when there is no such resource or it fails, and as
     /// [`call_tool_once`](Self::call_tool_once).
     pub async fn read_resource(&self, uri: &str) -> Result<ReadResourceResult> {
-        let params = ReadResourceRequestParams::new(uri);
+        self.read(uri, None).await
+    }
+
+    async fn read(&self, uri: &str, version: Option<&str>) -> Result<ReadResourceResult> {
+        let mut params = ReadResourceRequestParams::new(uri);
+        params.meta = versioned::meta(None, version);
         self.within(self.running.read_resource(params)).await
     }
 
@@ -275,8 +320,18 @@ impl Client {
         name: &str,
         arguments: impl Serialize,
     ) -> Result<GetPromptResult> {
+        self.render(name, None, arguments).await
+    }
+
+    async fn render(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        arguments: impl Serialize,
+    ) -> Result<GetPromptResult> {
         let mut params = GetPromptRequestParams::new(name);
         params.arguments = object(arguments)?;
+        params.meta = versioned::meta(None, version);
         self.within(self.running.get_prompt(params)).await
     }
 
@@ -360,6 +415,14 @@ fn object(arguments: impl Serialize) -> Result<Option<JsonObject>> {
             "arguments are an object, with a member for each, or null",
         ))),
     }
+}
+
+/// Returns what a tool has come to.
+fn value_of<T: DeserializeOwned>(result: &CallToolResult) -> Result<T> {
+    if result.is_error == Some(true) {
+        return Err(ClientError::Tool(texts(result)));
+    }
+    decode(result)
 }
 
 /// Reads a tool's result as a `T`.

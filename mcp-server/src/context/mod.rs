@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
-use crate::server::quoted;
+use crate::server::{Selection, quoted};
 use crate::state::{RequestState, Scope, ScopedState, StateError};
 use crate::tasks::TaskRun;
 use crate::types::{Implementation, JsonObject};
@@ -312,7 +312,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// Those of the resource, and a message that names `uri` when there is none.
+    /// Those of the resource, and a message that names `uri` when there is none for this caller.
     ///
     /// # Examples
     ///
@@ -326,24 +326,28 @@ impl Context {
     /// }
     /// ```
     pub async fn read_resource(&self, uri: &str) -> Result<ResourceResult, ResourceError> {
-        let Some((resource, request)) = self.0.server.components().resource(uri) else {
+        let components = self.0.server.components();
+        let found = components.resource(uri, self.highest());
+        let Some(found) = found.filter(|found| self.0.caller.may(&found.scopes)) else {
             let message = format!("Unknown resource: {}", quoted(uri));
             return Err(ResourceError::new(message));
         };
-        resource.read(self.clone(), request).await
+        found.component.read(self.clone(), found.request).await
     }
 
     /// Renders a prompt of this server with arguments that are texts, in this call.
     ///
     /// # Errors
     ///
-    /// Those of the prompt, and a message that names it when there is none.
+    /// Those of the prompt, and a message that names it when there is none for this caller.
     pub async fn get_prompt(
         &self,
         name: &str,
         arguments: JsonObject,
     ) -> Result<PromptResult, PromptError> {
-        let Some(prompt) = self.0.server.components().prompt(name) else {
+        let components = self.0.server.components();
+        let prompt = components.prompt(name, self.highest());
+        let Some(prompt) = prompt.filter(|prompt| self.0.caller.may(&prompt.scopes)) else {
             let message = format!("Unknown prompt: {}", quoted(name));
             return Err(PromptError::new(message));
         };
@@ -372,6 +376,11 @@ impl Context {
 
     pub(crate) fn asker(&self) -> &Asker {
         &self.0.asker
+    }
+
+    /// Selects the highest version that the caller may use.
+    fn highest(&self) -> Selection<'_> {
+        Selection::new(None, &self.0.caller)
     }
 
     fn scoped(&self, scope: Result<Scope, StateError>) -> ScopedState {

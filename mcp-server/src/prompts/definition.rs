@@ -19,11 +19,15 @@ pub struct PromptDefinition {
     pub description: Option<String>,
     /// What fills it in.
     pub arguments: Vec<PromptArgument>,
+    /// The version, when there may be others of the same name.
+    pub version: Option<String>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    /// The OAuth scopes that a caller needs to see the prompt and to render it.
+    pub scopes: BTreeSet<String>,
     /// Pictures that stand for the prompt.
     pub icons: Vec<Icon>,
-    /// What else clients can read of the prompt, beside its tags.
+    /// What else clients can read of the prompt, beside its tags and its version.
     pub meta: MetaObject,
     completions: Completions,
     required_states: RequiredStates,
@@ -37,7 +41,9 @@ impl PromptDefinition {
             title: None,
             description: None,
             arguments: Vec::new(),
+            version: None,
             tags: BTreeSet::new(),
+            scopes: BTreeSet::new(),
             icons: Vec::new(),
             meta: MetaObject::new(),
             completions: Completions::default(),
@@ -66,10 +72,34 @@ impl PromptDefinition {
         self
     }
 
+    /// Sets the version. Defaults to none.
+    ///
+    /// Any number of different versions of one name can be there at once, if all of them have one:
+    /// lists show the highest, and that is used unless a request asks for another by
+    /// `_meta.fastmcp.version`, as [`Client::at_version`](crate::Client::at_version) and FastMCP's
+    /// client do. They are in the order of PEP 440, with texts that are no such version after all
+    /// others. A version has at most 64 visible ASCII characters, and no `@`.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
     /// Sets the labels to filter by. Defaults to none.
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the OAuth scopes that a caller needs, all of them, to see the prompt and to render it. Defaults to
+    /// none.
+    ///
+    /// Those of a caller are its [`Principal`](crate::Principal)'s. The one user of stdio, of an
+    /// in-memory connection or of a loopback listener without authentication needs none.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
 
@@ -80,7 +110,7 @@ impl PromptDefinition {
         self
     }
 
-    /// Sets what else clients can read of the prompt, its `_meta`; the tags are added to it.
+    /// Sets what else clients can read of the prompt, its `_meta`; the tags and the version are added to it.
     /// Defaults to nothing.
     #[must_use]
     pub fn with_meta(mut self, meta: MetaObject) -> Self {
@@ -119,7 +149,7 @@ impl PromptDefinition {
         let mut prompt = types::Prompt::new(self.name.clone(), self.description.clone(), arguments);
         prompt.title = Some(self.title.clone().unwrap_or_else(|| title_of(&self.name)));
         prompt.icons = (!self.icons.is_empty()).then(|| self.icons.clone());
-        prompt.meta = meta_of(&self.meta, &self.tags);
+        prompt.meta = meta_of(&self.meta, &self.tags, self.version.as_deref());
         prompt
     }
 }

@@ -34,13 +34,17 @@ pub struct ResourceDefinition {
     /// How many bytes the content has, before any encoding. Clients see it of resources, not of
     /// templates.
     pub size: Option<u64>,
+    /// The version, when there may be others of the same URI.
+    pub version: Option<String>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    /// The OAuth scopes that a caller needs to see it and to read it.
+    pub scopes: BTreeSet<String>,
     /// Pictures that stand for it.
     pub icons: Vec<Icon>,
     /// Whom the content is for, how much it matters and when it was last changed.
     pub annotations: Option<Annotations>,
-    /// What else clients can read of it, beside its tags.
+    /// What else clients can read of it, beside its tags and its version.
     pub meta: MetaObject,
     unchecked: BTreeSet<String>,
     completions: Completions,
@@ -57,7 +61,9 @@ impl ResourceDefinition {
             description: None,
             mime_type: None,
             size: None,
+            version: None,
             tags: BTreeSet::new(),
+            scopes: BTreeSet::new(),
             icons: Vec::new(),
             annotations: None,
             meta: MetaObject::new(),
@@ -95,10 +101,34 @@ impl ResourceDefinition {
         self
     }
 
+    /// Sets the version. Defaults to none.
+    ///
+    /// Any number of different versions of one URI can be there at once, if all of them have one:
+    /// lists show the highest, and that is used unless a request asks for another by
+    /// `_meta.fastmcp.version`, as [`Client::at_version`](crate::Client::at_version) and FastMCP's
+    /// client do. They are in the order of PEP 440, with texts that are no such version after all
+    /// others. A version has at most 64 visible ASCII characters, and no `@`.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
     /// Sets the labels to filter by. Defaults to none.
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the OAuth scopes that a caller needs, all of them, to see it and to read it. Defaults to
+    /// none.
+    ///
+    /// Those of a caller are its [`Principal`](crate::Principal)'s. The one user of stdio, of an
+    /// in-memory connection or of a loopback listener without authentication needs none.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
 
@@ -117,7 +147,7 @@ impl ResourceDefinition {
         self
     }
 
-    /// Sets what else clients can read of it, its `_meta`; the tags are added to it. Defaults to
+    /// Sets what else clients can read of it, its `_meta`; the tags and the version are added to it. Defaults to
     /// nothing.
     #[must_use]
     pub fn with_meta(mut self, meta: MetaObject) -> Self {
@@ -178,7 +208,7 @@ impl ResourceDefinition {
         resource.size = self.size;
         resource.icons = self.wire_icons();
         resource.annotations.clone_from(&self.annotations);
-        resource.meta = meta_of(&self.meta, &self.tags);
+        resource.meta = meta_of(&self.meta, &self.tags, self.version.as_deref());
         resource
     }
 
@@ -190,7 +220,7 @@ impl ResourceDefinition {
         template.mime_type.clone_from(&self.mime_type);
         template.icons = self.wire_icons();
         template.annotations.clone_from(&self.annotations);
-        template.meta = meta_of(&self.meta, &self.tags);
+        template.meta = meta_of(&self.meta, &self.tags, self.version.as_deref());
         template
     }
 

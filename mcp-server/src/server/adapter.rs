@@ -4,6 +4,7 @@
     reason = "logging and subscriptions by session work until the protocol drops them"
 )]
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -19,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 use super::completing;
 use super::core::Core;
 use super::pages::{self, Listed, Page};
-use super::refusals::{quoted, refuse, unknown_method, unknown_resource};
-use super::registry::Registry;
+use super::refusals::{
+    insufficient_scope, quoted, refuse, unknown, unknown_method, unknown_resource,
+};
+use super::registry::{Registry, Selection};
 use super::subscriptions::{self, Subscriptions};
 use super::tasks::task_options;
 use crate::ask::{self, Asker, Chain, Known, Replay, Step, Way};
@@ -39,6 +42,7 @@ use crate::types::{
     ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
     TASKS_EXTENSION_ID, Tool as WireTool, UnsubscribeRequestParams, UpdateTaskParams,
 };
+use crate::version::Wanted;
 use crate::{Context, LogLevel, ServerHandle, ToolError, ToolResult};
 
 /// The error code of a tool that took too long.
@@ -76,12 +80,13 @@ impl Adapter {
     /// one answers questions of, have left.
     async fn begin<'a>(
         &'a self,
+        caller: Caller,
         request: &Arc<RequestContext<RoleServer>>,
         call: Asked<'_>,
     ) -> Result<Begun<'a>, ErrorData> {
         let states = self.states().await?;
         let may_be_task = call.may_be_task;
-        let mut setting = self.setting(request);
+        let mut setting = self.setting(caller, request);
         let owner = setting.caller.segment();
         let round = if is_stateless(request) {
             Some(self.round(&owner, call).await?)
@@ -113,24 +118,29 @@ impl Adapter {
         })
     }
 
-    /// Tells who calls, and where.
-    pub(super) fn setting(&self, request: &RequestContext<RoleServer>) -> Setting {
-        let principal = request
-            .extensions
-            .get::<Parts>()
-            .and_then(|parts| parts.extensions.get::<Principal>())
-            .cloned();
-        let (session_id, local) = match &self.connection {
-            Connection::Single { session } => (Some(Arc::clone(session)), true),
-            Connection::Http { local } => {
-                let session = request.extensions.get::<SessionMark>();
-                (session.map(|mark| Arc::clone(&mark.0)), *local)
-            }
+    /// Tells who calls.
+    pub(super) fn caller(&self, request: &RequestContext<RoleServer>) -> Caller {
+        let parts = request.extensions.get::<Parts>();
+        let principal = parts.and_then(|parts| parts.extensions.get::<Principal>());
+        let is_local = match &self.connection {
+            Connection::Single { .. } => true,
+            Connection::Http { local } => *local,
         };
-        let caller = match principal {
-            Some(principal) => Caller::Authenticated(principal),
-            None if local => Caller::Local,
+        match principal {
+            Some(principal) => Caller::Authenticated(principal.clone()),
+            None if is_local => Caller::Local,
             None => Caller::Anonymous,
+        }
+    }
+
+    /// Tells where `caller` calls.
+    pub(super) fn setting(&self, caller: Caller, request: &RequestContext<RoleServer>) -> Setting {
+        let session_id = match &self.connection {
+            Connection::Single { session } => Some(Arc::clone(session)),
+            Connection::Http { .. } => {
+                let session = request.extensions.get::<SessionMark>();
+                session.map(|mark| Arc::clone(&mark.0))
+            }
         };
         Setting {
             caller,
@@ -196,12 +206,13 @@ impl Adapter {
         &self,
         page: Option<PaginatedRequestParams>,
         request: &RequestContext<RoleServer>,
-        list: impl Fn(&Registry, Option<&str>, usize) -> Page<T>,
+        list: impl Fn(&Registry, Option<&str>, usize, &Caller) -> Page<T>,
     ) -> Result<R, ErrorData> {
         let after = pages::after(page)?;
         let lists = self.core.details.lists;
         let registry = self.core.registry.current();
-        let page = list(&registry, after.as_deref(), lists.page_size);
+        let caller = self.caller(request);
+        let page = list(&registry, after.as_deref(), lists.page_size, &caller);
         // Older clients are not told how long they may keep it.
         let hints = is_stateless(request).then_some(lists);
         Ok(Listed { page, hints }.into())
@@ -322,7 +333,7 @@ impl ServerHandler for Adapter {
 
     fn get_tool(&self, name: &str) -> Option<WireTool> {
         // Called for every message, for the schema alone.
-        let entry = self.core.registry.tool(name)?;
+        let entry = self.core.registry.tool(name, Selection::any())?;
         let schema = Arc::clone(&entry.wire.input_schema);
         Some(WireTool::new(name.to_owned(), "", schema))
     }
@@ -333,21 +344,22 @@ impl ServerHandler for Adapter {
         request: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let request = Arc::new(request);
-        let Some(entry) = self.core.registry.tool(&params.name) else {
-            let message = format!("Unknown tool: {}", quoted(&params.name));
-            return Err(ErrorData::invalid_params(message, None));
-        };
+        let (caller, wanted) = (self.caller(&request), wanted(&request)?);
+        let selection = Selection::new(wanted.as_ref(), &caller);
+        let entry = self.core.registry.tool(&params.name, selection);
+        let entry = entry.ok_or_else(|| unknown("tool", &params.name, wanted.as_ref()))?;
+        check_scopes(&params.name, &entry.scopes, &caller)?;
         let task = task_options(&entry, &request)?;
         let _call = self.core.count_call();
         let asked = Asked {
             method: "tools/call",
-            name: &params.name,
+            name: &entry.identity(&params.name),
             arguments: params.arguments.as_ref(),
             responses: params.input_responses,
             state: params.request_state,
             may_be_task: task.is_some(),
         };
-        let begun = self.begin(&request, asked).await?;
+        let begun = self.begin(caller, &request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
         if let Some(options) = task {
             // Boxed, as are the other rare parts: room for them would be copied with every call.
@@ -386,20 +398,22 @@ impl ServerHandler for Adapter {
         request: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let request = Arc::new(request);
-        let Some((resource, asked)) = self.core.registry.resource(&params.uri) else {
-            return Err(unknown_resource(&params.uri));
-        };
+        let (caller, wanted) = (self.caller(&request), wanted(&request)?);
+        let selection = Selection::new(wanted.as_ref(), &caller);
+        let found = self.core.registry.resource(&params.uri, selection);
+        let found = found.ok_or_else(|| unknown_resource(&params.uri, wanted.as_ref()))?;
+        check_scopes(&params.uri, &found.scopes, &caller)?;
         let _call = self.core.count_call();
         let call = Asked {
             method: "resources/read",
-            name: &params.uri,
+            name: &found.identity,
             arguments: None,
             responses: params.input_responses,
             state: params.request_state,
             may_be_task: false,
         };
-        let Begun { cx, round, .. } = self.begin(&request, call).await?;
-        match guarded(&request, round, resource.read(cx, asked)).await? {
+        let Begun { cx, round, .. } = self.begin(caller, &request, call).await?;
+        match guarded(&request, round, found.component.read(cx, found.request)).await? {
             Ran::Asks(questions) => Ok(ReadResourceResponse::InputRequired(questions)),
             Ran::Ended(Ok(result)) => Ok(ReadResourceResponse::Complete(result.into_wire())),
             Ran::Ended(Err(error)) => {
@@ -431,20 +445,21 @@ impl ServerHandler for Adapter {
         request: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let request = Arc::new(request);
-        let Some(entry) = self.core.registry.prompt(&params.name) else {
-            let message = format!("Unknown prompt: {}", quoted(&params.name));
-            return Err(ErrorData::invalid_params(message, None));
-        };
+        let (caller, wanted) = (self.caller(&request), wanted(&request)?);
+        let selection = Selection::new(wanted.as_ref(), &caller);
+        let entry = self.core.registry.prompt(&params.name, selection);
+        let entry = entry.ok_or_else(|| unknown("prompt", &params.name, wanted.as_ref()))?;
+        check_scopes(&params.name, &entry.scopes, &caller)?;
         let _call = self.core.count_call();
         let asked = Asked {
             method: "prompts/get",
-            name: &params.name,
+            name: &entry.identity(&params.name),
             arguments: params.arguments.as_ref(),
             responses: params.input_responses,
             state: params.request_state,
             may_be_task: false,
         };
-        let Begun { cx, round, .. } = self.begin(&request, asked).await?;
+        let Begun { cx, round, .. } = self.begin(caller, &request, asked).await?;
         let arguments = params.arguments.unwrap_or_default();
         match guarded(&request, round, entry.component.render(cx, arguments)).await? {
             Ran::Asks(questions) => Ok(GetPromptResponse::InputRequired(questions)),
@@ -475,7 +490,9 @@ impl ServerHandler for Adapter {
         if !self.core.registry.has_completions() {
             return Err(unknown_method("completion/complete"));
         }
-        let Some(source) = completing::find(&self.core.registry, &params)? else {
+        let (caller, wanted) = (self.caller(&request), wanted(&request)?);
+        let selection = Selection::new(wanted.as_ref(), &caller);
+        let Some(source) = completing::find(&self.core.registry, &params, selection)? else {
             return Ok(CompleteResult::default());
         };
         let _call = self.core.count_call();
@@ -487,7 +504,7 @@ impl ServerHandler for Adapter {
             state: None,
             may_be_task: false,
         };
-        let Begun { cx, .. } = self.begin(&request, asked).await?;
+        let Begun { cx, .. } = self.begin(caller, &request, asked).await?;
         tokio::select! {
             biased;
             () = request.ct.cancelled() => Err(cancelled()),
@@ -503,11 +520,13 @@ impl ServerHandler for Adapter {
     async fn subscribe(
         &self,
         params: SubscribeRequestParams,
-        _request: RequestContext<RoleServer>,
+        request: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        if self.core.registry.resource(&params.uri).is_none() {
-            return Err(unknown_resource(&params.uri));
-        }
+        let caller = self.caller(&request);
+        let selection = Selection::new(None, &caller);
+        let found = self.core.registry.resource(&params.uri, selection);
+        let found = found.ok_or_else(|| unknown_resource(&params.uri, None))?;
+        check_scopes(&params.uri, &found.scopes, &caller)?;
         self.subscriptions.add(params.uri)
     }
 
@@ -526,7 +545,7 @@ impl ServerHandler for Adapter {
     ) -> Option<SubscriptionFilter> {
         let registry = &self.core.registry;
         self.subscriptions.prepare(registry.watch());
-        let exists = |uri: &str| registry.resource(uri).is_some();
+        let exists = |uri: &str| registry.resource(uri, Selection::any()).is_some();
         Some(subscriptions::accept(requested, exists))
     }
 
@@ -535,7 +554,13 @@ impl ServerHandler for Adapter {
         let _call = self.core.count_call();
         let prepared = self.subscriptions.prepared();
         let watcher = prepared.unwrap_or_else(|| self.core.registry.watch());
-        subscriptions::listen(&subscription, watcher, &self.stopping).await;
+        let caller = self.caller(subscription.request_context());
+        let registry = &self.core.registry;
+        let may_read = |uri: &str| {
+            let found = registry.resource(uri, Selection::new(None, &caller));
+            found.is_none_or(|found| caller.may(&found.scopes))
+        };
+        subscriptions::listen(&subscription, watcher, may_read, &self.stopping).await;
         Ok(())
     }
 
@@ -583,6 +608,18 @@ impl ServerHandler for Adapter {
     ) -> Result<CustomResult, ErrorData> {
         Err(refuse(&request.method, is_stateless(&context)))
     }
+}
+
+/// Returns which version of a component a request asks for.
+fn wanted(request: &RequestContext<RoleServer>) -> Result<Option<Wanted>, ErrorData> {
+    Wanted::of(&request.meta).map_err(|reason| ErrorData::invalid_params(reason, None))
+}
+
+fn check_scopes(name: &str, scopes: &BTreeSet<String>, caller: &Caller) -> Result<(), ErrorData> {
+    if caller.may(scopes) {
+        return Ok(());
+    }
+    Err(insufficient_scope(name, scopes))
 }
 
 pub(super) fn is_stateless(request: &RequestContext<RoleServer>) -> bool {

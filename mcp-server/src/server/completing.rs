@@ -7,8 +7,8 @@ use futures_util::FutureExt as _;
 use rmcp::ErrorData;
 
 use super::components::Components;
-use super::refusals::quoted;
-use super::registry::Completed;
+use super::refusals::{insufficient_scope, quoted, unknown};
+use super::registry::{Completing, Selection};
 use crate::error::chain;
 use crate::types::{CompleteRequestParams, CompleteResult, CompletionInfo, Reference};
 use crate::{Complete, CompletionRequest, Context};
@@ -17,30 +17,33 @@ use crate::{Complete, CompletionRequest, Context};
 ///
 /// # Errors
 ///
-/// When there is no such component.
+/// When there is no such component, or it is not for this caller.
 pub(crate) fn find(
     components: &Components,
     params: &CompleteRequestParams,
+    selection: Selection<'_>,
 ) -> Result<Option<Arc<dyn Complete>>, ErrorData> {
     let argument = params.argument.name.as_str();
-    match &params.r#ref {
+    let (kind, name, argument, found) = match &params.r#ref {
         Reference::Prompt(prompt) => {
-            if components.prompt(&prompt.name).is_none() {
-                let message = format!("Unknown prompt: {}", quoted(&prompt.name));
-                return Err(ErrorData::invalid_params(message, None));
-            }
-            Ok(components.completion(&Completed::Prompt(prompt.name.clone()), argument))
+            let found = components.prompt(&prompt.name, selection);
+            let found = found.map(|prompt| Completing {
+                completions: prompt.details.clone(),
+                scopes: prompt.scopes.clone(),
+            });
+            ("prompt", &prompt.name, argument.to_owned(), found)
         }
         Reference::Resource(template) => {
-            if !components.has_resource(&template.uri) {
-                let message = format!("Unknown resource: {}", quoted(&template.uri));
-                return Err(ErrorData::invalid_params(message, None));
-            }
-            let completed = Completed::Template(template.uri.clone());
-            Ok(components.completion(&completed, &argument.replace('-', "_")))
+            let found = components.completions_of_resource(&template.uri, selection);
+            ("resource", &template.uri, argument.replace('-', "_"), found)
         }
-        _ => Ok(None),
+        _ => return Ok(None),
+    };
+    let found = found.ok_or_else(|| unknown(kind, name, selection.wanted))?;
+    if !selection.caller.may(&found.scopes) {
+        return Err(insufficient_scope(name, &found.scopes));
     }
+    Ok(found.completions.get(&argument).map(Arc::clone))
 }
 
 /// Asks `source` for values, and makes the answer of them. A panic is an error to mask.

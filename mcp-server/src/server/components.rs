@@ -9,9 +9,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::changes::{Change, Changes, Watcher};
-use super::registry::{Completed, Provided, RegisteredPrompt, RegisteredTool, Registry};
+use super::registry::{
+    Completing, FoundResource, Provided, RegisteredPrompt, RegisteredTool, Registry, Selection,
+};
 use super::switches::{self, Disabled};
-use crate::{Complete, Error, Resource, ResourceRequest, Result};
+use crate::{Error, Result};
 
 /// The registry of a running server: each request looks at it as it is at that moment, and a change
 /// replaces it.
@@ -138,31 +140,33 @@ impl Components {
         self.current.load_full()
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Option<Arc<RegisteredTool>> {
-        self.current.load().tool(name).cloned()
+    pub(crate) fn tool(&self, name: &str, selection: Selection<'_>) -> Option<Arc<RegisteredTool>> {
+        self.current.load().tool(name, selection).cloned()
+    }
+
+    pub(crate) fn prompt(
+        &self,
+        name: &str,
+        selection: Selection<'_>,
+    ) -> Option<Arc<RegisteredPrompt>> {
+        self.current.load().prompt(name, selection).cloned()
+    }
+
+    /// Finds the resource of `uri`, or the first template that it matches.
+    pub(crate) fn resource(&self, uri: &str, selection: Selection<'_>) -> Option<FoundResource> {
+        self.current.load().resource(uri, selection)
+    }
+
+    pub(crate) fn completions_of_resource(
+        &self,
+        uri: &str,
+        selection: Selection<'_>,
+    ) -> Option<Completing> {
+        self.current.load().completions_of_resource(uri, selection)
     }
 
     pub(crate) fn has_tasks(&self) -> bool {
         self.current.load().has_tasks()
-    }
-
-    pub(crate) fn prompt(&self, name: &str) -> Option<Arc<RegisteredPrompt>> {
-        self.current.load().prompt(name).cloned()
-    }
-
-    /// Finds the resource of `uri`, or the first template that it matches.
-    pub(crate) fn resource(&self, uri: &str) -> Option<(Arc<dyn Resource>, ResourceRequest)> {
-        self.current.load().resource(uri)
-    }
-
-    /// Tells whether there is a resource or a template written as `uri`.
-    pub(crate) fn has_resource(&self, uri: &str) -> bool {
-        self.current.load().has_resource(uri)
-    }
-
-    /// Finds what suggests values for an argument.
-    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<Arc<dyn Complete>> {
-        self.current.load().completion(of, argument).cloned()
     }
 
     pub(crate) fn has_completions(&self) -> bool {

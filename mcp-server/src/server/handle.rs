@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::changes::Change;
 use super::components::Components;
 use super::registry::{Provided, Registry};
+use crate::auth::Caller;
 use crate::{Prompt, Resource, Result, Tool, types};
 
 /// A running server, as far as it can be changed: components come and go, and clients that want to
@@ -56,7 +57,7 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::Duplicate`](crate::Error::Duplicate) when there is one of its name,
+    /// [`Error::Duplicate`](crate::Error::Duplicate) when there is one of its name and version,
     /// [`Error::InvalidComponent`](crate::Error::InvalidComponent) when its definition is broken,
     /// [`Error::MissingState`](crate::Error::MissingState) when it takes a state that nothing
     /// provides.
@@ -67,9 +68,16 @@ impl ServerHandle {
         })
     }
 
-    /// Removes a tool, and tells whether there was one. Its calls under way go on.
+    /// Removes a tool in all versions, and tells whether there was one. Its calls under way go on.
     pub fn remove_tool(&self, name: &str) -> bool {
-        self.remove(Change::Tools, |registry| registry.remove_tool(name))
+        self.remove(Change::Tools, |registry| registry.remove_tool(name, None))
+    }
+
+    /// Removes one version of a tool, and tells whether there was one.
+    pub fn remove_tool_version(&self, name: &str, version: &str) -> bool {
+        self.remove(Change::Tools, |registry| {
+            registry.remove_tool(name, Some(version))
+        })
     }
 
     /// Adds a resource, or a resource template.
@@ -84,9 +92,18 @@ impl ServerHandle {
         })
     }
 
-    /// Removes the resource or the template of this URI, and tells whether there was one.
+    /// Removes the resource or the template of this URI in all versions, and tells whether there was one.
     pub fn remove_resource(&self, uri: &str) -> bool {
-        self.remove(Change::Resources, |registry| registry.remove_resource(uri))
+        self.remove(Change::Resources, |registry| {
+            registry.remove_resource(uri, None)
+        })
+    }
+
+    /// Removes one version of the resource or the template of this URI, and tells whether there was one.
+    pub fn remove_resource_version(&self, uri: &str, version: &str) -> bool {
+        self.remove(Change::Resources, |registry| {
+            registry.remove_resource(uri, Some(version))
+        })
     }
 
     /// Adds a prompt.
@@ -101,12 +118,21 @@ impl ServerHandle {
         })
     }
 
-    /// Removes a prompt, and tells whether there was one.
+    /// Removes a prompt in all versions, and tells whether there was one.
     pub fn remove_prompt(&self, name: &str) -> bool {
-        self.remove(Change::Prompts, |registry| registry.remove_prompt(name))
+        self.remove(Change::Prompts, |registry| {
+            registry.remove_prompt(name, None)
+        })
     }
 
-    /// Hides a tool from clients, until it is enabled.
+    /// Removes one version of a prompt, and tells whether there was one.
+    pub fn remove_prompt_version(&self, name: &str, version: &str) -> bool {
+        self.remove(Change::Prompts, |registry| {
+            registry.remove_prompt(name, Some(version))
+        })
+    }
+
+    /// Hides a tool from clients in all versions, until it is enabled.
     ///
     /// It is so on all instances of the server that share the store, now and after a restart. This
     /// one knows at once, the others within 2 seconds. The tool need not be there yet.
@@ -173,29 +199,41 @@ impl ServerHandle {
             .await
     }
 
-    /// Returns the tools, as clients see them, in the order of their names.
+    /// Returns the tools, as clients see them that have all scopes, in the order of their names.
     #[must_use]
     pub fn tools(&self) -> Vec<types::Tool> {
-        self.0.current().list_tools(None, usize::MAX).items
+        self.0
+            .current()
+            .list_tools(None, usize::MAX, &Caller::Local)
+            .items
     }
 
     /// Returns the resources that are not templates, as clients see them, in the order of their
     /// URIs.
     #[must_use]
     pub fn resources(&self) -> Vec<types::Resource> {
-        self.0.current().list_resources(None, usize::MAX).items
+        self.0
+            .current()
+            .list_resources(None, usize::MAX, &Caller::Local)
+            .items
     }
 
     /// Returns the resource templates, as clients see them, in the order in which they are tried.
     #[must_use]
     pub fn resource_templates(&self) -> Vec<types::ResourceTemplate> {
-        self.0.current().list_templates(None, usize::MAX).items
+        self.0
+            .current()
+            .list_templates(None, usize::MAX, &Caller::Local)
+            .items
     }
 
     /// Returns the prompts, as clients see them, in the order of their names.
     #[must_use]
     pub fn prompts(&self) -> Vec<types::Prompt> {
-        self.0.current().list_prompts(None, usize::MAX).items
+        self.0
+            .current()
+            .list_prompts(None, usize::MAX, &Caller::Local)
+            .items
     }
 
     /// Tells the clients that have subscribed to `uri` that what is read there has changed.

@@ -13,6 +13,7 @@ mod registry;
 mod subscriptions;
 mod switches;
 mod tasks;
+mod versions;
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -33,7 +34,7 @@ pub use self::handle::ServerHandle;
 pub(crate) use self::lifespan::Lifespan;
 pub(crate) use self::pages::Lists;
 pub(crate) use self::refusals::quoted;
-pub(crate) use self::registry::Registry;
+pub(crate) use self::registry::{Registry, Selection};
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};
 use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};

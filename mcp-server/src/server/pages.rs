@@ -63,7 +63,8 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Returns at most `size` of `entries`, from the first one after that of the name `after`.
+    /// Returns at most `size` of the `entries` that `wire` shows, from the first one after that of
+    /// the name `after`.
     ///
     /// Since a cursor is a place in the order of keys, entries that come and go between two pages
     /// neither repeat nor hide others.
@@ -71,17 +72,19 @@ impl<T> Page<T> {
         entries: &BTreeMap<K, E>,
         after: Option<&str>,
         size: usize,
-        wire: impl Fn(&E) -> T,
+        wire: impl Fn(&E) -> Option<T>,
     ) -> Self {
         let start = after.map_or(Bound::Unbounded, |name| Bound::Excluded(K::of(name)));
-        let mut rest = entries.range((start, Bound::Unbounded));
+        let mut shown = entries
+            .range((start, Bound::Unbounded))
+            .filter_map(|(key, entry)| Some((key, wire(entry)?)));
         let mut last = None;
-        let items = rest.by_ref().take(size).map(|(key, entry)| {
+        let items = shown.by_ref().take(size).map(|(key, item)| {
             last = Some(key.name());
-            wire(entry)
+            item
         });
         let items = items.collect();
-        let next = rest.next().and(last).map(cursor);
+        let next = shown.next().and(last).map(cursor);
         Self { items, next }
     }
 }

@@ -2,57 +2,55 @@
 
 use std::any::TypeId;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::pages::{Key, Page};
 use super::switches::Disabled;
+use super::versions::{Clash, Registered, Removed, Versions};
+use crate::auth::Caller;
 use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::icon;
 use crate::resources::UriTemplate;
 use crate::tools::Checked;
-use crate::{Complete, Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
+use crate::version::{Version, Wanted};
+use crate::{Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
-/// A component with what clients read of it.
-pub(crate) struct Registered<C: ?Sized, W> {
-    pub(crate) component: Arc<C>,
-    pub(crate) wire: W,
+pub(crate) type RegisteredTool = Registered<dyn Tool, types::Tool, Option<TaskOptions>>;
+pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt, Completions>;
+/// A resource that is no template.
+type Fixed = Registered<dyn Resource, types::Resource>;
+type RegisteredTemplate = Registered<dyn Resource, types::ResourceTemplate, Template>;
+
+/// What belongs to a resource template.
+pub(crate) struct Template {
+    uri: UriTemplate,
+    completions: Completions,
 }
-
-/// A tool with what clients read of it.
-pub(crate) struct RegisteredTool {
-    pub(crate) component: Arc<dyn Tool>,
-    pub(crate) wire: types::Tool,
-    /// How its calls become tasks.
-    pub(crate) task: Option<TaskOptions>,
-}
-
-pub(crate) type RegisteredResource = Registered<dyn Resource, types::Resource>;
-pub(crate) type RegisteredTemplate = Registered<dyn Resource, types::ResourceTemplate>;
-pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt>;
 
 /// The components of a server, by name. Lists come in the order of names, templates in that of
 /// [`Breadth`]. Clones share the components.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
-    tools: BTreeMap<String, Arc<RegisteredTool>>,
+    tools: BTreeMap<String, Versions<dyn Tool, types::Tool, Option<TaskOptions>>>,
+    resources: BTreeMap<String, Versions<dyn Resource, types::Resource>>,
+    templates: BTreeMap<Breadth, Versions<dyn Resource, types::ResourceTemplate, Template>>,
+    prompts: BTreeMap<String, Versions<dyn Prompt, types::Prompt, Completions>>,
     /// How many tools have calls that become tasks; each message wants to know whether there are any.
     task_tools: usize,
-    resources: BTreeMap<String, Arc<RegisteredResource>>,
-    templates: BTreeMap<Breadth, Arc<(UriTemplate, RegisteredTemplate)>>,
-    prompts: BTreeMap<String, Arc<RegisteredPrompt>>,
-    completions: BTreeMap<Completed, Completions>,
+    /// How many prompts and templates suggest values.
+    completing: usize,
     /// Tools take no value for one of another type.
     strict_arguments: bool,
 }
 
-/// A component whose arguments are completed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Completed {
-    Prompt(String),
-    Template(String),
+/// What a request asks for, and what its caller may have.
+#[derive(Clone, Copy)]
+pub(crate) struct Selection<'a> {
+    pub(crate) wanted: Option<&'a Wanted>,
+    pub(crate) caller: &'a Caller,
 }
 
 /// Tells which state types components may take.
@@ -77,21 +75,21 @@ impl Registry {
         check_name("tool", &definition.name)?;
         check_icons("tool", &definition.name, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
+        let invalid = |reason| invalid("tool", &definition.name, reason);
+        let version = version(definition.version.as_deref()).map_err(invalid)?;
         let component = Checked::new(component, &definition, self.strict_arguments);
-        let component = component.map_err(|reason| Error::InvalidComponent {
-            kind: "tool",
-            name: definition.name.clone(),
-            reason,
-        })?;
+        let component = component.map_err(invalid)?;
         if !definition.enabled {
             return Ok(());
         }
         let wire = definition.to_wire();
         let has_tasks = definition.task.is_some();
-        let entry = RegisteredTool {
-            component: Arc::new(component),
+        let entry = Registered {
+            component: Arc::new(component) as Arc<dyn Tool>,
             wire,
-            task: definition.task,
+            version,
+            scopes: definition.scopes,
+            details: definition.task,
         };
         add("tool", &mut self.tools, definition.name, entry)?;
         self.task_tools += usize::from(has_tasks);
@@ -111,34 +109,36 @@ impl Registry {
         let definition = component.definition();
         check_icons("resource", &definition.uri, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
+        let invalid = |reason| invalid("resource", &definition.uri, reason);
+        let version = version(definition.version.as_deref()).map_err(invalid)?;
         let completions = definition.completions().clone();
         if !definition.is_template() {
             check_completions("resource", &definition.uri, &completions, |_| false)?;
-            let wire = definition.to_wire_resource();
-            let entry = Registered { component, wire };
+            let entry = Fixed {
+                component,
+                wire: definition.to_wire_resource(),
+                version,
+                scopes: definition.scopes,
+                details: (),
+            };
             return add("resource", &mut self.resources, definition.uri, entry);
         }
-        let wire = definition.to_wire_template();
-        let uri = definition.uri.clone();
-        let breadth = Breadth::of(&uri);
-        if self.templates.contains_key(&breadth) {
-            return Err(Error::Duplicate {
-                kind: "resource",
-                name: uri,
-            });
-        }
-        let template = UriTemplate::parse(&uri)
-            .and_then(|template| template.leave_unchecked(definition.unchecked()));
-        let template = template.map_err(|reason| Error::InvalidComponent {
-            kind: "resource",
-            name: uri,
-            reason,
-        })?;
-        let is_parameter = |name: &str| template.has_parameter(name);
+        let uri = UriTemplate::parse(&definition.uri)
+            .and_then(|template| template.leave_unchecked(definition.unchecked()))
+            .map_err(invalid)?;
+        let is_parameter = |name: &str| uri.has_parameter(name);
         check_completions("resource", &definition.uri, &completions, is_parameter)?;
-        let entry = (template, Registered { component, wire });
-        self.templates.insert(breadth, Arc::new(entry));
-        self.complete(Completed::Template(definition.uri), completions);
+        let completes = !completions.is_empty();
+        let entry = RegisteredTemplate {
+            component,
+            wire: definition.to_wire_template(),
+            version,
+            details: Template { uri, completions },
+            scopes: definition.scopes,
+        };
+        let breadth = Breadth::of(&definition.uri);
+        add("resource", &mut self.templates, breadth, entry)?;
+        self.completing += usize::from(completes);
         Ok(())
     }
 
@@ -156,73 +156,119 @@ impl Registry {
         check_name("prompt", &definition.name)?;
         check_icons("prompt", &definition.name, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
+        let invalid = |reason| invalid("prompt", &definition.name, reason);
+        let version = version(definition.version.as_deref()).map_err(invalid)?;
         let completions = definition.completions().clone();
         check_completions("prompt", &definition.name, &completions, |name| {
             let mut arguments = definition.arguments.iter();
             arguments.any(|argument| argument.name == name)
         })?;
-        let wire = definition.to_wire();
-        let entry = Registered { component, wire };
-        add("prompt", &mut self.prompts, definition.name.clone(), entry)?;
-        self.complete(Completed::Prompt(definition.name), completions);
+        let completes = !completions.is_empty();
+        let entry = RegisteredPrompt {
+            component,
+            wire: definition.to_wire(),
+            version,
+            scopes: definition.scopes,
+            details: completions,
+        };
+        add("prompt", &mut self.prompts, definition.name, entry)?;
+        self.completing += usize::from(completes);
         Ok(())
     }
 
-    /// Removes a tool, and tells whether there was one.
-    pub(crate) fn remove_tool(&mut self, name: &str) -> bool {
-        let removed = self.tools.remove(name);
-        let has_tasks = removed.as_ref().is_some_and(|tool| tool.task.is_some());
-        self.task_tools -= usize::from(has_tasks);
-        removed.is_some()
+    /// Removes a tool, or one version of it, and tells whether there was one.
+    pub(crate) fn remove_tool(&mut self, name: &str, version: Option<&str>) -> bool {
+        let removed = remove(&mut self.tools, name, version);
+        let with_tasks = removed.iter().filter(|tool| tool.details.is_some());
+        self.task_tools -= with_tasks.count();
+        !removed.is_empty()
     }
 
-    /// Removes a resource, or a template, and tells whether there was one.
-    pub(crate) fn remove_resource(&mut self, uri: &str) -> bool {
-        self.completions
-            .remove(&Completed::Template(uri.to_owned()));
-        self.resources.remove(uri).is_some() || self.templates.remove(&Breadth::of(uri)).is_some()
+    /// Removes a resource or a template, or one version of it, and tells whether there was one.
+    pub(crate) fn remove_resource(&mut self, uri: &str, version: Option<&str>) -> bool {
+        let removed = remove(&mut self.templates, uri, version);
+        let completing = removed
+            .iter()
+            .filter(|template| !template.details.completions.is_empty());
+        self.completing -= completing.count();
+        !removed.is_empty() || !remove(&mut self.resources, uri, version).is_empty()
     }
 
-    /// Removes a prompt, and tells whether there was one.
-    pub(crate) fn remove_prompt(&mut self, name: &str) -> bool {
-        self.completions.remove(&Completed::Prompt(name.to_owned()));
-        self.prompts.remove(name).is_some()
+    /// Removes a prompt, or one version of it, and tells whether there was one.
+    pub(crate) fn remove_prompt(&mut self, name: &str, version: Option<&str>) -> bool {
+        let removed = remove(&mut self.prompts, name, version);
+        let completing = removed.iter().filter(|prompt| !prompt.details.is_empty());
+        self.completing -= completing.count();
+        !removed.is_empty()
     }
 
     /// Returns the registry without the components that are disabled.
     pub(crate) fn without(&self, disabled: &Disabled) -> Self {
         let mut visible = self.clone();
         for name in &disabled.tools {
-            visible.remove_tool(name);
+            visible.remove_tool(name, None);
         }
         for uri in &disabled.resources {
-            visible.remove_resource(uri);
+            visible.remove_resource(uri, None);
         }
         for name in &disabled.prompts {
-            visible.remove_prompt(name);
+            visible.remove_prompt(name, None);
         }
         visible
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Option<&Arc<RegisteredTool>> {
-        self.tools.get(name)
+    /// Finds a tool, even one that the caller may not use if there is no other.
+    pub(crate) fn tool(
+        &self,
+        name: &str,
+        selection: Selection<'_>,
+    ) -> Option<&Arc<RegisteredTool>> {
+        selection.find(self.tools.get(name)?)
     }
 
-    pub(crate) fn prompt(&self, name: &str) -> Option<&Arc<RegisteredPrompt>> {
-        self.prompts.get(name)
+    /// Finds a prompt, as [`tool`](Self::tool) a tool.
+    pub(crate) fn prompt(
+        &self,
+        name: &str,
+        selection: Selection<'_>,
+    ) -> Option<&Arc<RegisteredPrompt>> {
+        selection.find(self.prompts.get(name)?)
     }
 
-    /// Finds the resource of `uri`, or the first template that it matches.
-    pub(crate) fn resource(&self, uri: &str) -> Option<(Arc<dyn Resource>, ResourceRequest)> {
+    /// Finds the resource of `uri`, or the first template that it matches, as [`tool`](Self::tool) a
+    /// tool.
+    pub(crate) fn resource(&self, uri: &str, selection: Selection<'_>) -> Option<FoundResource> {
         let request = ResourceRequest::new(uri);
-        if let Some(entry) = self.resources.get(uri) {
-            return Some((Arc::clone(&entry.component), request));
+        let fixed = self.resources.get(uri);
+        if let Some(entry) = fixed.and_then(|versions| selection.find(versions)) {
+            return Some(FoundResource::new(entry, request));
         }
-        self.templates.values().find_map(|found| {
-            let (template, entry) = &**found;
-            let parameters = template.matches(uri)?;
+        self.templates.values().find_map(|versions| {
+            let entry = selection.find(versions)?;
+            let parameters = entry.details.uri.matches(uri)?;
             let request = request.clone().with_parameters(parameters);
-            Some((Arc::clone(&entry.component), request))
+            Some(FoundResource::new(entry, request))
+        })
+    }
+
+    /// Finds the template that is written as `uri`, as [`tool`](Self::tool) a tool. A resource that
+    /// is none has nothing to suggest.
+    pub(crate) fn completions_of_resource(
+        &self,
+        uri: &str,
+        selection: Selection<'_>,
+    ) -> Option<Completing> {
+        if let Some(entry) = self.templates.get(&Breadth::of(uri)) {
+            let entry = selection.find(entry)?;
+            return Some(Completing {
+                completions: entry.details.completions.clone(),
+                scopes: entry.scopes.clone(),
+            });
+        }
+        let entry = selection.find(self.resources.get(uri)?)?;
+        Some(Completing {
+            completions: Completions::default(),
+            scopes: entry.scopes.clone(),
         })
     }
 
@@ -231,45 +277,98 @@ impl Registry {
         self.task_tools > 0
     }
 
-    /// Tells whether there is a resource or a template written as `uri`.
-    pub(crate) fn has_resource(&self, uri: &str) -> bool {
-        self.resources.contains_key(uri) || self.templates.contains_key(&Breadth::of(uri))
-    }
-
-    /// Finds what suggests values for an argument.
-    pub(crate) fn completion(&self, of: &Completed, argument: &str) -> Option<&Arc<dyn Complete>> {
-        self.completions.get(of)?.get(argument)
-    }
-
     pub(crate) fn has_completions(&self) -> bool {
-        !self.completions.is_empty()
+        self.completing > 0
     }
 
-    pub(crate) fn list_tools(&self, after: Option<&str>, size: usize) -> Page<types::Tool> {
-        Page::of(&self.tools, after, size, |entry| entry.wire.clone())
+    pub(crate) fn list_tools(
+        &self,
+        after: Option<&str>,
+        size: usize,
+        caller: &Caller,
+    ) -> Page<types::Tool> {
+        Page::of(&self.tools, after, size, |versions| versions.show(caller))
     }
 
-    pub(crate) fn list_resources(&self, after: Option<&str>, size: usize) -> Page<types::Resource> {
-        Page::of(&self.resources, after, size, |entry| entry.wire.clone())
+    pub(crate) fn list_resources(
+        &self,
+        after: Option<&str>,
+        size: usize,
+        caller: &Caller,
+    ) -> Page<types::Resource> {
+        Page::of(&self.resources, after, size, |versions| {
+            versions.show(caller)
+        })
     }
 
     pub(crate) fn list_templates(
         &self,
         after: Option<&str>,
         size: usize,
+        caller: &Caller,
     ) -> Page<types::ResourceTemplate> {
-        Page::of(&self.templates, after, size, |entry| entry.1.wire.clone())
+        Page::of(&self.templates, after, size, |versions| {
+            versions.show(caller)
+        })
     }
 
-    pub(crate) fn list_prompts(&self, after: Option<&str>, size: usize) -> Page<types::Prompt> {
-        Page::of(&self.prompts, after, size, |entry| entry.wire.clone())
+    pub(crate) fn list_prompts(
+        &self,
+        after: Option<&str>,
+        size: usize,
+        caller: &Caller,
+    ) -> Page<types::Prompt> {
+        Page::of(&self.prompts, after, size, |versions| versions.show(caller))
+    }
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) const fn new(wanted: Option<&'a Wanted>, caller: &'a Caller) -> Self {
+        Self { wanted, caller }
     }
 
-    fn complete(&mut self, component: Completed, completions: Completions) {
-        if !completions.is_empty() {
-            self.completions.insert(component, completions);
+    /// Is whatever there is, for whoever asks.
+    pub(crate) const fn any() -> Self {
+        Self {
+            wanted: None,
+            caller: &Caller::Local,
         }
     }
+
+    fn find<'v, C: ?Sized, W, D>(
+        &self,
+        versions: &'v Versions<C, W, D>,
+    ) -> Option<&'v Arc<Registered<C, W, D>>> {
+        versions.find(self.wanted, self.caller)
+    }
+}
+
+/// A resource that was asked for.
+pub(crate) struct FoundResource {
+    pub(crate) component: Arc<dyn Resource>,
+    pub(crate) request: ResourceRequest,
+    /// The URI, and the version if there is one.
+    pub(crate) identity: String,
+    /// What its caller must be allowed to do.
+    pub(crate) scopes: BTreeSet<String>,
+}
+
+impl FoundResource {
+    fn new<W, D>(entry: &Registered<dyn Resource, W, D>, request: ResourceRequest) -> Self {
+        Self {
+            component: Arc::clone(&entry.component),
+            identity: entry.identity(&request.uri).into_owned(),
+            request,
+            scopes: entry.scopes.clone(),
+        }
+    }
+}
+
+/// What suggests values for the arguments of a component.
+pub(crate) struct Completing {
+    pub(crate) completions: Completions,
+    /// What its caller must be allowed to do.
+    pub(crate) scopes: BTreeSet<String>,
 }
 
 /// How much a template matches, so that the one that says most is asked first: those without `{x*}`
@@ -293,22 +392,68 @@ impl Key for Breadth {
     }
 }
 
-/// Adds an entry under a name that no other one has.
-fn add<E>(
+/// Adds an entry under a name that no other one has, or as one more version of it.
+fn add<K: Key, C: ?Sized, W, D>(
     kind: &'static str,
-    entries: &mut BTreeMap<String, Arc<E>>,
-    name: String,
-    entry: E,
+    entries: &mut BTreeMap<K, Versions<C, W, D>>,
+    key: K,
+    entry: Registered<C, W, D>,
 ) -> Result<()> {
-    match entries.entry(name) {
+    match entries.entry(key) {
         Entry::Vacant(place) => {
-            place.insert(Arc::new(entry));
+            place.insert(Versions::new(entry));
             Ok(())
         }
-        Entry::Occupied(taken) => Err(Error::Duplicate {
-            kind,
-            name: taken.key().clone(),
-        }),
+        Entry::Occupied(mut versions) => {
+            let name = versions.key().name().to_owned();
+            let identity = entry.identity(&name).into_owned();
+            versions.get_mut().add(entry).map_err(|clash| match clash {
+                Clash::Same => Error::Duplicate {
+                    kind,
+                    name: identity,
+                },
+                Clash::Mixed => {
+                    let reason = "one of its name has a version and another has none; give all of \
+                                  them one";
+                    invalid(kind, &name, reason.to_owned())
+                }
+            })
+        }
+    }
+}
+
+/// Removes the entries of a name, or that of one version, and returns them.
+fn remove<K: Key, C: ?Sized, W, D>(
+    entries: &mut BTreeMap<K, Versions<C, W, D>>,
+    name: &str,
+    version: Option<&str>,
+) -> Removed<C, W, D> {
+    let version = match version.map(Version::parse) {
+        // There is none that is no version.
+        Some(Err(_)) => return Vec::new(),
+        Some(Ok(version)) => Some(version),
+        None => None,
+    };
+    let Some((key, versions)) = entries.remove_entry(&K::of(name)) else {
+        return Vec::new();
+    };
+    let (left, removed) = versions.split(version.as_ref());
+    if let Some(left) = left {
+        entries.insert(key, left);
+    }
+    removed
+}
+
+/// Reads the version of a component.
+fn version(text: Option<&str>) -> Result<Option<Version>, String> {
+    text.map(Version::parse).transpose()
+}
+
+fn invalid(kind: &'static str, name: &str, reason: String) -> Error {
+    Error::InvalidComponent {
+        kind,
+        name: name.to_owned(),
+        reason,
     }
 }
 
@@ -319,20 +464,12 @@ fn check_name(kind: &'static str, name: &str) -> Result<()> {
         return Ok(());
     }
     let reason = "a name has 1 to 128 characters of A-Z, a-z, 0-9, `_`, `-`, `.` and `/`";
-    Err(Error::InvalidComponent {
-        kind,
-        name: name.to_owned(),
-        reason: reason.to_owned(),
-    })
+    Err(invalid(kind, name, reason.to_owned()))
 }
 
 /// Checks that clients may load the icons.
 fn check_icons(kind: &'static str, name: &str, icons: &[types::Icon]) -> Result<()> {
-    icon::check(icons).map_err(|reason| Error::InvalidComponent {
-        kind,
-        name: name.to_owned(),
-        reason,
-    })
+    icon::check(icons).map_err(|reason| invalid(kind, name, reason))
 }
 
 /// Checks that all that is completed is an argument.
@@ -347,11 +484,10 @@ fn check_completions(
         .find(|argument| !is_argument(argument))
     {
         None => Ok(()),
-        Some(argument) => Err(Error::InvalidComponent {
-            kind,
-            name: name.to_owned(),
-            reason: format!("it completes `{argument}`, which is none of its arguments"),
-        }),
+        Some(argument) => {
+            let reason = format!("it completes `{argument}`, which is none of its arguments");
+            Err(invalid(kind, name, reason))
+        }
     }
 }
 

@@ -97,15 +97,20 @@ impl fmt::Debug for Subscriptions {
     }
 }
 
-/// Tells a subscription of changes until its client ends it or the server stops.
+/// Tells a subscription of changes, of those of resources as long as its client may read them, until
+/// the client ends it or the server stops.
 pub(crate) async fn listen(
     subscription: &SubscriptionContext,
     mut watcher: Watcher,
+    may_read: impl Fn(&str) -> bool,
     stopping: &CancellationToken,
 ) {
     let telling = async {
         while let Some(changed) = watcher.changed().await {
-            if tell_subscription(&changed, subscription).await.is_err() {
+            if tell_subscription(&changed, subscription, &may_read)
+                .await
+                .is_err()
+            {
                 break;
             }
         }
@@ -141,6 +146,7 @@ async fn tell_session(
 async fn tell_subscription(
     changed: &Changed,
     subscription: &SubscriptionContext,
+    may_read: &impl Fn(&str) -> bool,
 ) -> Result<(), SubscriptionSendError> {
     let (sink, accepted) = (subscription.sink(), subscription.accepted());
     if changed.tools && accepted.tools_list_changed == Some(true) {
@@ -152,7 +158,8 @@ async fn tell_subscription(
     if changed.prompts && accepted.prompts_list_changed == Some(true) {
         sink.notify_prompt_list_changed().await?;
     }
-    for uri in changed.of(accepted.resource_subscriptions.iter().flatten()) {
+    let wanted = accepted.resource_subscriptions.iter().flatten();
+    for uri in changed.of(wanted).filter(|uri| may_read(uri)) {
         sink.notify_resource_updated(uri).await?;
     }
     Ok(())

@@ -11,14 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::adapter::{Adapter, Begun, Ran, Round, is_stateless, tool_result};
 use super::refusals::quoted;
-use super::registry::RegisteredTool;
+use super::registry::{RegisteredTool, Selection};
 use crate::ask::{self, InputRequired, Replay, Way};
+use crate::auth::Caller;
 use crate::error::{Asks as _, Panicked};
 use crate::tasks::{Beginning, Record, TaskRun, unusable};
 use crate::types::{
     CallToolResponse, ClientCapabilities, CreateTaskResult, GetTaskResult, InputResponses,
     JsonObject,
 };
+use crate::version::{Version, Wanted};
 use crate::{Context, TaskOptions, Tool, ToolError, ToolResult};
 
 /// A tool at work, apart from the request that called it.
@@ -33,7 +35,7 @@ pub(super) fn task_options(
     tool: &RegisteredTool,
     request: &RequestContext<RoleServer>,
 ) -> Result<Option<TaskOptions>, ErrorData> {
-    let Some(options) = &tool.task else {
+    let Some(options) = &tool.details else {
         return Ok(None);
     };
     let capabilities = request.client_capabilities();
@@ -98,6 +100,7 @@ impl Adapter {
             owner,
             session,
             tool: name.clone(),
+            version: tool.version.as_ref().map(ToString::to_string),
             arguments: kept,
             known: round.replay.known(),
         };
@@ -140,7 +143,7 @@ impl Adapter {
         let mut record = self.task_of_caller(id, request).await?;
         let is_orphaned = record.is_orphaned(self.core.store.clock().now());
         if is_orphaned && !self.core.tasks.has(id, &record.runner) {
-            record = self.take_over(id, &record.tool, request).await?;
+            record = self.take_over(id, &record, request).await?;
         }
         Ok(GetTaskResult::new(record.to_wire(id)))
     }
@@ -192,19 +195,29 @@ impl Adapter {
         self.states().await?;
         let record = Record::read(&*self.core.store, id).await;
         let record = record.map_err(|error| unusable(&error))?;
-        let caller = self.setting(request).caller.segment();
+        let caller = self.caller(request).segment();
         record
             .filter(|record| record.owner == caller)
             .ok_or_else(|| unknown(id))
     }
 
+    /// Finds the tool of a task, in the version that it was called in.
+    fn tool_of(&self, task: &Record) -> Option<Arc<RegisteredTool>> {
+        let wanted = match &task.version {
+            Some(version) => Some(Wanted::exactly(Version::parse(version).ok()?)),
+            None => None,
+        };
+        let selection = Selection::new(wanted.as_ref(), &Caller::Local);
+        self.core.registry.tool(&task.tool, selection)
+    }
+
     async fn take_over(
         &self,
         id: &str,
-        tool: &str,
+        dead: &Record,
         request: &RequestContext<RoleServer>,
     ) -> Result<Record, ErrorData> {
-        let tool = self.core.registry.tool(tool);
+        let tool = self.tool_of(dead);
         let cancelled = CancellationToken::new();
         let tasks = &self.core.tasks;
         let taken = tasks
@@ -218,7 +231,7 @@ impl Adapter {
             let replay = Replay::new(record.known.clone(), true);
             let over = replay.end_with();
             replay.become_task(Arc::clone(&run));
-            let mut setting = self.setting(request);
+            let mut setting = self.setting(self.caller(request), request);
             setting.session_id = record.session.as_deref().map(Arc::from);
             setting.cancelled = cancelled;
             let way = Way::Replay(replay);

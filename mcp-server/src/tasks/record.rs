@@ -30,6 +30,9 @@ pub(crate) struct Record {
     pub(crate) owner: String,
     pub(crate) session: Option<String>,
     pub(crate) tool: String,
+    /// That of the tool, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
     /// Of a task that may run again.
     pub(crate) arguments: JsonObject,
     /// Whether it runs again when its runner has died.
@@ -80,6 +83,7 @@ pub(crate) struct Beginning {
     pub(crate) owner: String,
     pub(crate) session: Option<String>,
     pub(crate) tool: String,
+    pub(crate) version: Option<String>,
     pub(crate) arguments: JsonObject,
     pub(crate) known: Known,
 }
@@ -100,6 +104,7 @@ impl Record {
             owner: beginning.owner,
             session: beginning.session,
             tool: beginning.tool,
+            version: beginning.version,
             arguments: beginning.arguments,
             resume: options.resume,
             created: now,
@@ -279,6 +284,7 @@ mod tests {
             owner: String::new(),
             session: None,
             tool: String::new(),
+            version: None,
             arguments: JsonObject::new(),
             known: Known::default(),
         };

@@ -21,8 +21,12 @@ pub struct ToolDefinition {
     pub title: Option<String>,
     /// What the tool does, for the model that chooses it.
     pub description: Option<String>,
+    /// The version, when there may be others of the same name.
+    pub version: Option<String>,
     /// Labels to filter by.
     pub tags: BTreeSet<String>,
+    /// The OAuth scopes that a caller needs to see the tool and to call it.
+    pub scopes: BTreeSet<String>,
     /// Hints on what a call does to the world.
     pub annotations: Option<ToolAnnotations>,
     /// The JSON Schema of the arguments.
@@ -33,7 +37,7 @@ pub struct ToolDefinition {
     pub task: Option<TaskOptions>,
     /// Pictures that stand for the tool.
     pub icons: Vec<Icon>,
-    /// What else clients can read of the tool, beside its tags.
+    /// What else clients can read of the tool, beside its tags and its version.
     pub meta: MetaObject,
     /// How long a call may take; as long as it likes when `None`.
     pub timeout: Option<Duration>,
@@ -53,7 +57,9 @@ impl ToolDefinition {
             name: name.into(),
             title: None,
             description: None,
+            version: None,
             tags: BTreeSet::new(),
+            scopes: BTreeSet::new(),
             annotations: None,
             input_schema: no_arguments(),
             output_schema: None,
@@ -82,10 +88,34 @@ impl ToolDefinition {
         self
     }
 
+    /// Sets the version. Defaults to none.
+    ///
+    /// Any number of different versions of one name can be there at once, if all of them have one:
+    /// lists show the highest, and that is used unless a request asks for another by
+    /// `_meta.fastmcp.version`, as [`Client::at_version`](crate::Client::at_version) and FastMCP's
+    /// client do. They are in the order of PEP 440, with texts that are no such version after all
+    /// others. A version has at most 64 visible ASCII characters, and no `@`.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
     /// Sets the labels to filter by. Defaults to none.
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the OAuth scopes that a caller needs, all of them, to see the tool and to call it. Defaults to
+    /// none.
+    ///
+    /// Those of a caller are its [`Principal`](crate::Principal)'s. The one user of stdio, of an
+    /// in-memory connection or of a loopback listener without authentication needs none.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
 
@@ -125,7 +155,7 @@ impl ToolDefinition {
         self
     }
 
-    /// Sets what else clients can read of the tool, its `_meta`; the tags are added to it. Defaults
+    /// Sets what else clients can read of the tool, its `_meta`; the tags and the version are added to it. Defaults
     /// to nothing.
     #[must_use]
     pub fn with_meta(mut self, meta: MetaObject) -> Self {
@@ -224,7 +254,7 @@ impl ToolDefinition {
         tool.output_schema = self.output_schema.clone().map(Arc::new);
         tool.annotations = self.annotations.clone();
         tool.icons = (!self.icons.is_empty()).then(|| self.icons.clone());
-        tool.meta = meta_of(&self.meta, &self.tags);
+        tool.meta = meta_of(&self.meta, &self.tags, self.version.as_deref());
         tool
     }
 }

@@ -2,7 +2,8 @@
 
 Usage: client.py MODE TARGET STEPS
 MODE is "auto" (the newest protocol) or "legacy" (the handshake); TARGET a URL, or a JSON list with
-the command of a stdio server; STEPS a JSON list of [verb, name, arguments]. Prints a JSON list with
+the command of a stdio server; STEPS a JSON list of [verb, name, arguments], with the version of the component after
+them where that matters. Prints a JSON list with
 one object per step: {"ok": ...} or {"error": ...}.
 """
 
@@ -23,10 +24,12 @@ def plain(value):
     return value
 
 
-async def step(client, verb, name, arguments):
+async def step(client, verb, name, arguments, version=None):
     match verb:
         case "call":
-            result = await client.call_tool(name, arguments, raise_on_error=False)
+            result = await client.call_tool(
+                name, arguments, version=version, raise_on_error=False
+            )
             return {
                 "text": "".join(getattr(block, "text", "") for block in result.content),
                 "structured": result.structured_content,
@@ -48,9 +51,9 @@ async def main():
         target = StdioTransport(command=command, args=args, keep_alive=False)
     answers = []
     async with Client(target, mode=mode, timeout=20) as client:
-        for verb, name, arguments in steps:
+        for arguments in steps:
             try:
-                answers.append({"ok": await step(client, verb, name, arguments)})
+                answers.append({"ok": await step(client, *arguments)})
             except Exception as error:  # every failure is an answer to assert on
                 answers.append({"error": str(error)})
     print(json.dumps(answers))

@@ -93,15 +93,18 @@ fn setters(function: &Function, options: &Options) -> Result<TokenStream> {
         None => function.description()?,
     };
     let description = description.map(|text| quote!(.with_description(#text)));
+    let version = setter("with_version", options.version.as_ref());
     let tags = &options.tags;
     let tags = (!tags.is_empty()).then(|| quote!(.with_tags([#(#tags),*])));
+    let scopes = &options.scopes;
+    let scopes = (!scopes.is_empty()).then(|| quote!(.with_scopes([#(#scopes),*])));
     let icons = icons(options);
     let meta = meta(options);
     let injected = function.injected().map(|parameter| {
         let ty = &parameter.ty;
         quote_spanned!(at(ty)=> .with_injected::<#ty>())
     });
-    Ok(quote!(#title #description #tags #icons #meta #(#injected)*))
+    Ok(quote!(#title #version #description #tags #scopes #icons #meta #(#injected)*))
 }
 
 fn icons(options: &Options) -> Option<TokenStream> {
