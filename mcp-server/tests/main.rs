@@ -14,6 +14,7 @@ pub mod hygiene;
 mod lists;
 mod load;
 mod made_tools;
+mod middleware;
 mod prompts;
 mod resources;
 mod scopes;

@@ -374,6 +374,11 @@ impl Context {
         })
     }
 
+    /// Tells whether the work outlives the call.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.0.message.is_none()
+    }
+
     pub(crate) fn asker(&self) -> &Asker {
         &self.0.asker
     }
