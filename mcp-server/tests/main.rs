@@ -24,6 +24,7 @@ mod stop;
 mod tasks;
 mod tasks_edges;
 mod tasks_faults;
+mod tasks_runs;
 mod tools;
 mod ui;
 mod versions;
