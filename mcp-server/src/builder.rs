@@ -12,6 +12,7 @@ use kv_memory::MemoryStore;
 
 use crate::cli::TransportKind;
 use crate::context::States;
+use crate::middleware::{Chain, Middleware};
 use crate::server::{Components, Core, Lifespan, Lists, Registry};
 use crate::tasks::TaskLimits;
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
@@ -38,6 +39,7 @@ pub struct ServerBuilder {
     lifespan: Lifespan,
     shared_anonymous_state: bool,
     strict_arguments: bool,
+    middleware: Chain,
     keys: Option<ServerKeys>,
     settings: Settings,
 }
@@ -91,6 +93,7 @@ impl ServerBuilder {
             lifespan: Lifespan::none(),
             shared_anonymous_state: false,
             strict_arguments: false,
+            middleware: Chain::default(),
             keys: None,
             settings: Settings {
                 default_transport: TransportKind::Stdio,
@@ -132,6 +135,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn prompt(mut self, prompt: impl Prompt) -> Self {
         self.prompts.push(Arc::new(prompt));
+        self
+    }
+
+    /// Adds middleware around all messages of clients, within that which was added before. Default:
+    /// none.
+    #[must_use]
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(middleware);
         self
     }
 
@@ -403,7 +414,7 @@ impl ServerBuilder {
             self.states,
             self.lifespan,
         );
-        Ok(Server::new(core, self.settings))
+        Ok(Server::new(core.within(self.middleware), self.settings))
     }
 }
 

@@ -158,14 +158,6 @@ macro_rules! component_error {
                 }
             }
 
-            /// Returns what the client would have to be able to do; `None` when that is not why.
-            pub(crate) fn missing_capabilities(&self) -> Option<&ClientCapabilities> {
-                match &self.0 {
-                    Failure::Unsupported { required, .. } => Some(required),
-                    _ => None,
-                }
-            }
-
             /// Returns the masked error.
             #[must_use]
             pub fn source(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
@@ -241,6 +233,13 @@ pub(crate) trait Asks {
 }
 
 impl Failure {
+    fn missing_capabilities(&self) -> Option<&ClientCapabilities> {
+        match self {
+            Self::Unsupported { required, .. } => Some(required),
+            _ => None,
+        }
+    }
+
     /// Returns what a client may know of a question that it could not be asked.
     fn of_question(error: &AskError) -> Option<Self> {
         match error {
@@ -281,6 +280,23 @@ component_error! {
     ToolError
 }
 
+impl ResourceError {
+    /// Returns what the client would have to be able to do; `None` when that is not why.
+    pub(crate) fn missing_capabilities(&self) -> Option<&ClientCapabilities> {
+        self.0.missing_capabilities()
+    }
+
+    /// Is the same error of a resource.
+    pub(crate) fn of_tool(error: ToolError) -> Self {
+        Self(error.0)
+    }
+
+    /// Is the same error of a resource.
+    pub(crate) fn of_prompt(error: PromptError) -> Self {
+        Self(error.0)
+    }
+}
+
 /// Lets a component pass on the error of one that it uses.
 macro_rules! passed_on {
     ($($from:ident to $to:ident),*) => {$(
@@ -307,6 +323,11 @@ impl ToolError {
     /// Makes the error of a call that took too long.
     pub(crate) fn timed_out(message: String) -> Self {
         Self(Failure::TimedOut(message.into()))
+    }
+
+    /// Returns what the client would have to be able to do; `None` when that is not why.
+    pub(crate) fn missing_capabilities(&self) -> Option<&ClientCapabilities> {
+        self.0.missing_capabilities()
     }
 
     /// Returns what the client reads when the call took too long; `None` when that is not why.

@@ -19,6 +19,7 @@ mod error;
 mod icon;
 mod keys;
 pub mod logging;
+pub mod middleware;
 mod private;
 mod prompts;
 mod resources;

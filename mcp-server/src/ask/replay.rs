@@ -204,6 +204,9 @@ impl Replay {
             round.working += 1;
         }
         let working = Working(self);
+        if let Some(task) = self.task() {
+            task.check().await?;
+        }
         let result = work.await;
         if let Ok(value) = serde_json::to_value(&result) {
             if let Some(task) = self.task() {

@@ -45,6 +45,11 @@ impl Message {
         }
     }
 
+    /// Tells whether there is no request, or none any more.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.request.is_none()
+    }
+
     /// Returns the JSON-RPC id; empty when there is none.
     pub(crate) fn id(&self) -> &str {
         let id = || self.request.as_ref().map(|request| request.id.to_string());

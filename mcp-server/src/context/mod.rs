@@ -247,13 +247,17 @@ impl Context {
     /// Does `work` once, however often the call is made again with answers: later runs get what it
     /// came to. A call is not ended by a question while it runs. A client that repeats a step, for
     /// instance because the answer was lost on the way, repeats the work of that step.
+    /// A task that [resumes](crate::TaskOptions::resume) keeps in its record what the work has come
+    /// to; a server that dies in the middle of the work leaves it to the next run.
     ///
     /// `key` names it among the questions of the call. On a connection of protocol 2025-11-25 or
     /// before nothing runs twice anyway.
     ///
     /// # Errors
     ///
-    /// [`AskError::DuplicateKey`]. Questions in `work` fail with [`AskError::InOnce`].
+    /// [`AskError::DuplicateKey`]. Questions in `work` fail with [`AskError::InOnce`]. In a task that
+    /// resumes, [`AskError::Nobody`] when another server has taken it over, and
+    /// [`AskError::Failed`] when the store does not answer.
     pub async fn once<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
@@ -372,6 +376,11 @@ impl Context {
             listener: Listener::nobody(),
             asker: Asker::nobody(),
         })
+    }
+
+    /// Tells whether the work outlives the call.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.0.message.is_none()
     }
 
     pub(crate) fn asker(&self) -> &Asker {

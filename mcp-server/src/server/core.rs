@@ -16,6 +16,7 @@ use super::lifespan::{Lifespan, Running};
 use crate::builder::Details;
 use crate::context::States;
 use crate::keys::{self, Sealer, ServerKeys};
+use crate::middleware::Chain;
 use crate::tasks::Tasks;
 use crate::{Error, Result};
 
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Components>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) shared_anonymous_state: bool,
+    /// What is around all messages.
+    pub(crate) middleware: Chain,
     keys: Option<ServerKeys>,
     sealer: OnceCell<Sealer>,
     states: States,
@@ -64,6 +67,7 @@ impl Core {
             registry: Arc::new(registry),
             store,
             shared_anonymous_state,
+            middleware: Chain::default(),
             keys,
             sealer: OnceCell::new(),
             states,
@@ -71,6 +75,12 @@ impl Core {
             started: OnceCell::new(),
             calls: TaskTracker::new(),
         }
+    }
+
+    /// Puts middleware around all messages.
+    pub(crate) fn within(mut self, middleware: Chain) -> Self {
+        self.middleware = middleware;
+        self
     }
 
     /// Opens the store and starts the lifespan, once, and returns the states that calls can take.

@@ -1,12 +1,14 @@
 //! [`Server`]: a built server, and the ways to run it.
 
 mod adapter;
+mod answering;
 mod changes;
 mod completing;
 mod components;
 mod core;
 mod handle;
 mod lifespan;
+mod outcome;
 mod pages;
 mod refusals;
 mod registry;
@@ -14,6 +16,7 @@ mod subscriptions;
 mod switches;
 mod tasks;
 mod versions;
+mod view;
 
 use std::future::pending;
 use std::net::SocketAddr;

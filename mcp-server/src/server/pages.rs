@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rmcp::ErrorData;
 
-use crate::types::{self, CacheScope, PaginatedRequestParams};
+use crate::types::{self, CacheScope};
 
 /// What a cursor begins with, before it is encoded.
 const MARK: &str = "after ";
@@ -123,8 +123,8 @@ results!(
 /// # Errors
 ///
 /// When the cursor is none of this server's.
-pub(crate) fn after(page: Option<PaginatedRequestParams>) -> Result<Option<String>, ErrorData> {
-    let Some(cursor) = page.and_then(|page| page.cursor) else {
+pub(crate) fn after(cursor: Option<&str>) -> Result<Option<String>, ErrorData> {
+    let Some(cursor) = cursor else {
         return Ok(None);
     };
     let text = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();

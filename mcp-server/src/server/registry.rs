@@ -13,16 +13,25 @@ use crate::auth::Caller;
 use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::icon;
+use crate::middleware::Chain;
 use crate::resources::UriTemplate;
 use crate::tools::Checked;
 use crate::version::{Version, Wanted};
 use crate::{Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
-pub(crate) type RegisteredTool = Registered<dyn Tool, types::Tool, Option<TaskOptions>>;
+pub(crate) type RegisteredTool = Registered<dyn Tool, types::Tool, ToolDetails>;
 pub(crate) type RegisteredPrompt = Registered<dyn Prompt, types::Prompt, Completions>;
 /// A resource that is no template.
 type Fixed = Registered<dyn Resource, types::Resource>;
 type RegisteredTemplate = Registered<dyn Resource, types::ResourceTemplate, Template>;
+
+/// What belongs to a tool.
+pub(crate) struct ToolDetails {
+    /// How its calls become tasks.
+    pub(crate) task: Option<TaskOptions>,
+    /// What is around its calls.
+    pub(crate) middleware: Chain,
+}
 
 /// What belongs to a resource template.
 pub(crate) struct Template {
@@ -34,7 +43,7 @@ pub(crate) struct Template {
 /// [`Breadth`]. Clones share the components.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
-    tools: BTreeMap<String, Versions<dyn Tool, types::Tool, Option<TaskOptions>>>,
+    tools: BTreeMap<String, Versions<dyn Tool, types::Tool, ToolDetails>>,
     resources: BTreeMap<String, Versions<dyn Resource, types::Resource>>,
     templates: BTreeMap<Breadth, Versions<dyn Resource, types::ResourceTemplate, Template>>,
     prompts: BTreeMap<String, Versions<dyn Prompt, types::Prompt, Completions>>,
@@ -88,8 +97,11 @@ impl Registry {
             component: Arc::new(component) as Arc<dyn Tool>,
             wire,
             version,
+            details: ToolDetails {
+                middleware: definition.middleware().clone(),
+                task: definition.task,
+            },
             scopes: definition.scopes,
-            details: definition.task,
         };
         add("tool", &mut self.tools, definition.name, entry)?;
         self.task_tools += usize::from(has_tasks);
@@ -179,7 +191,7 @@ impl Registry {
     /// Removes a tool, or one version of it, and tells whether there was one.
     pub(crate) fn remove_tool(&mut self, name: &str, version: Option<&str>) -> bool {
         let removed = remove(&mut self.tools, name, version);
-        let with_tasks = removed.iter().filter(|tool| tool.details.is_some());
+        let with_tasks = removed.iter().filter(|tool| tool.details.task.is_some());
         self.task_tools -= with_tasks.count();
         !removed.is_empty()
     }

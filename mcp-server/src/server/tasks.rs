@@ -9,12 +9,15 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use tokio_util::sync::CancellationToken;
 
-use super::adapter::{Adapter, Begun, Ran, Round, is_stateless, tool_result};
+use super::answering::was_cancelled;
+use super::outcome;
 use super::refusals::quoted;
 use super::registry::{RegisteredTool, Selection};
+use super::view::{Begun, Occasion, Ran, Round, View, is_stateless};
 use crate::ask::{self, InputRequired, Replay, Way};
 use crate::auth::Caller;
 use crate::error::{Asks as _, Panicked};
+use crate::middleware::CallError;
 use crate::tasks::{Beginning, Record, TaskRun, unusable};
 use crate::types::{
     CallToolResponse, ClientCapabilities, CreateTaskResult, GetTaskResult, InputResponses,
@@ -35,7 +38,7 @@ pub(super) fn task_options(
     tool: &RegisteredTool,
     request: &RequestContext<RoleServer>,
 ) -> Result<Option<TaskOptions>, ErrorData> {
-    let Some(options) = &tool.details else {
+    let Some(options) = &tool.details.task else {
         return Ok(None);
     };
     let capabilities = request.client_capabilities();
@@ -49,16 +52,16 @@ pub(super) fn task_options(
     Ok(None)
 }
 
-impl Adapter {
+impl View {
     /// Calls a tool whose calls become tasks.
     pub(super) async fn call_for_task(
         &self,
-        request: &RequestContext<RoleServer>,
+        occasion: &Occasion,
         tool: &RegisteredTool,
         options: TaskOptions,
         begun: Begun<'_>,
         arguments: JsonObject,
-    ) -> Result<CallToolResponse, ErrorData> {
+    ) -> Result<CallToolResponse, CallError> {
         let Begun {
             cx,
             round,
@@ -67,7 +70,7 @@ impl Adapter {
         } = begun;
         let name = tool.wire.name.to_string();
         let Some(round) = round else {
-            return Err(ErrorData::internal_error("tasks are stateless", None));
+            return Err(ErrorData::internal_error("tasks are stateless", None).into());
         };
         let kept = if options.resume {
             arguments.clone()
@@ -81,9 +84,7 @@ impl Adapter {
         if options.on_demand {
             let ran = tokio::select! {
                 biased;
-                () = request.ct.cancelled() => {
-                    return Err(ErrorData::internal_error("the request was cancelled", None));
-                }
+                () = occasion.cancelled().cancelled() => return Err(was_cancelled().into()),
                 ran = first_part(&round, &mut work) => ran?,
             };
             match ran {
@@ -91,7 +92,10 @@ impl Adapter {
                     return Ok(CallToolResponse::InputRequired(questions));
                 }
                 Some(Ran::Ended(answer)) => {
-                    return tool_result(answer, true, &name).map(CallToolResponse::Complete);
+                    if answer.is_err() {
+                        occasion.keep(&round.replay);
+                    }
+                    return Ok(CallToolResponse::Complete(answer?.into_wire()));
                 }
                 None => {}
             }
@@ -277,7 +281,10 @@ fn ended(
             return Err(ErrorData::internal_error(message, None));
         }
     }
-    tool_result(answer, true, name)
+    match answer {
+        Ok(result) => Ok(result.into_wire()),
+        Err(error) => outcome::of_tool(error.into(), true, name),
+    }
 }
 
 fn unknown(id: &str) -> ErrorData {

@@ -288,13 +288,37 @@ impl TaskRun {
         lock(&self.known).answer_to(key, question).cloned()
     }
 
+    /// Looks whether the task is still this runner's, before work that is to be done once: a runner
+    /// that was stalled for longer than its lease may have been replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Nobody`] when it is not.
+    pub(crate) async fn check(&self) -> Result<(), AskError> {
+        if !self.resume {
+            return Ok(());
+        }
+        let record = Record::read(&*self.store, &self.id).await.map_err(failed)?;
+        match record {
+            Some(record) if record.is_run_by(&self.runner) => Ok(()),
+            _ => Err(AskError::Nobody),
+        }
+    }
+
     /// Keeps what work has come to, for a run that may follow this one.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Nobody`] when the task is not this runner's any more.
     pub(crate) async fn keep(&self, key: &str, result: &Value) -> Result<(), AskError> {
         if !self.resume {
             return Ok(());
         }
         let keep = |record: &mut Record| record.known.keep(key, result.clone());
-        self.insist(keep).await.map(drop).map_err(failed)
+        match self.insist(keep).await.map_err(failed)? {
+            true => Ok(()),
+            false => Err(AskError::Nobody),
+        }
     }
 
     /// Shows how far the task is.

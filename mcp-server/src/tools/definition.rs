@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::FromContext;
 use crate::TaskOptions;
 use crate::component::{RequiredStates, meta_of, title_of};
+use crate::middleware::{Chain, Middleware};
 use crate::types::{self, Icon, JsonObject, MetaObject, ToolAnnotations, object};
 
 /// What a tool says of itself: its name, what it does, what it takes and what it returns.
@@ -44,6 +45,7 @@ pub struct ToolDefinition {
     /// Whether clients see the tool and can call it.
     pub enabled: bool,
     required_states: RequiredStates,
+    middleware: Chain,
     /// Whether a call blocks the thread that it is made on.
     is_inline: bool,
     /// What is wrong with it, as far as making it has shown.
@@ -69,6 +71,7 @@ impl ToolDefinition {
             timeout: None,
             enabled: true,
             required_states: RequiredStates::default(),
+            middleware: Chain::default(),
             is_inline: false,
             problem: None,
         }
@@ -194,6 +197,24 @@ impl ToolDefinition {
     pub fn with_injected<P: FromContext>(mut self) -> Self {
         self.required_states.add::<P>();
         self
+    }
+
+    /// Adds middleware around the calls of this tool alone, within that of the server and within
+    /// that which was added before. Defaults to none.
+    #[must_use]
+    pub fn with_middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(middleware);
+        self
+    }
+
+    /// Adds middleware within that which is there.
+    pub(crate) fn add_middleware(&mut self, middleware: &Chain) {
+        self.middleware.extend(middleware);
+    }
+
+    /// Returns the middleware around the calls of this tool.
+    pub(crate) const fn middleware(&self) -> &Chain {
+        &self.middleware
     }
 
     /// Returns the state types that the tool takes.

@@ -6,6 +6,7 @@ use futures_util::future::{FutureExt as _, ready};
 use serde_json::Value;
 
 use super::schema::Schema;
+use crate::middleware::{Chain, Middleware};
 use crate::types::JsonObject;
 use crate::{BoxFuture, Context, Tool, ToolDefinition, ToolError, ToolResult};
 
@@ -74,6 +75,15 @@ pub trait ToolExt: Tool + Sized {
         Transformed::new(self, Change::Arguments(Box::new(map)))
     }
 
+    /// Puts middleware around the calls of this tool alone: within that of the server, and within
+    /// that which was put around the tool before. It sees arguments as clients send them, before all
+    /// other changes.
+    fn with_middleware(self, middleware: impl Middleware) -> Transformed<Self> {
+        let mut chain = Chain::default();
+        chain.push(middleware);
+        Transformed::new(self, Change::Middleware(chain))
+    }
+
     /// Changes what the tool says of itself by `map`.
     fn map_definition(
         self,
@@ -99,6 +109,7 @@ enum Change {
     Hide { name: String, value: Value },
     Default { name: String, value: Value },
     Arguments(Map<JsonObject, Result<JsonObject, ToolError>>),
+    Middleware(Chain),
     Definition(Map<ToolDefinition, ToolDefinition>),
 }
 
@@ -143,6 +154,7 @@ impl Change {
                 }
             }
             Self::Arguments(_) => {}
+            Self::Middleware(chain) => definition.add_middleware(chain),
             Self::Definition(map) => definition = map(definition),
         }
         definition
@@ -150,7 +162,7 @@ impl Change {
 
     fn apply(&self, mut arguments: JsonObject) -> Result<JsonObject, ToolError> {
         match self {
-            Self::Name(_) | Self::Definition(_) => {}
+            Self::Name(_) | Self::Middleware(_) | Self::Definition(_) => {}
             Self::Rename { from, to } => {
                 if let Some(value) = arguments.remove(to) {
                     arguments.insert(from.clone(), value);
@@ -241,6 +253,7 @@ impl<T> fmt::Debug for Transformed<T> {
             Change::Hide { .. } => "hide_argument",
             Change::Default { .. } => "default_argument",
             Change::Arguments(_) => "map_arguments",
+            Change::Middleware(_) => "with_middleware",
             Change::Definition(_) => "map_definition",
         };
         f.debug_struct("Transformed")

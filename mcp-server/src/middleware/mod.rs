@@ -1,0 +1,17 @@
+//! Middleware: what happens around each message of a client, on its way to what answers it.
+
+mod around;
+mod error;
+mod message;
+mod next;
+mod params;
+
+pub use around::Middleware;
+pub use error::CallError;
+pub use message::Message;
+pub use next::Next;
+pub(crate) use next::{Chain, End, NoEnd};
+pub use params::{
+    Answer, AnyParams, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
+    Notification, OtherAnswer, OtherRequest, Params,
+};
