@@ -5,6 +5,9 @@ mod error;
 mod message;
 mod next;
 mod params;
+mod rate;
+mod response_limit;
+mod retry;
 
 pub use around::Middleware;
 pub use error::CallError;
@@ -15,3 +18,6 @@ pub use params::{
     Answer, AnyParams, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
     Notification, OtherAnswer, OtherRequest, Params,
 };
+pub use rate::RateLimiting;
+pub use response_limit::ResponseLimiting;
+pub use retry::Retry;
