@@ -15,6 +15,7 @@ mod lists;
 mod load;
 mod made_tools;
 mod middleware;
+mod middleware_logs;
 mod middleware_ready;
 mod prompts;
 mod rate_limits;
