@@ -378,6 +378,26 @@ impl Context {
         })
     }
 
+    /// Returns what tells the caller from others: who it is if that is known, else its session.
+    pub(crate) fn caller_key(&self) -> String {
+        match (&self.0.caller, &self.0.session_id) {
+            (Caller::Authenticated(principal), _) => principal.segment(),
+            (_, Some(session)) => format!("session:{session}"),
+            (caller, None) => caller.segment(),
+        }
+    }
+
+    /// Tells whether a tool says that another call does no harm.
+    pub(crate) fn is_repeatable(&self, tool: &str) -> bool {
+        let tool = self.0.server.components().tool(tool, self.highest());
+        let hints = tool
+            .as_ref()
+            .and_then(|tool| tool.wire.annotations.as_ref());
+        hints.is_some_and(|hints| {
+            hints.read_only_hint == Some(true) || hints.idempotent_hint == Some(true)
+        })
+    }
+
     /// Tells whether the work outlives the call.
     pub(crate) fn is_detached(&self) -> bool {
         self.0.message.is_none()

@@ -46,6 +46,23 @@ impl CallError {
         }
     }
 
+    /// Returns what kind of error it is: `protocol`, `invalid_arguments`, `masked`, or `told` when the
+    /// component has something to tell its client.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let is_invalid = match self {
+            Self::Protocol(_) => return "protocol",
+            Self::Tool(error) => error.is_invalid_arguments(),
+            Self::Resource(error) => error.is_invalid_arguments(),
+            Self::Prompt(error) => error.is_invalid_arguments(),
+        };
+        match (is_invalid, self.message()) {
+            (true, _) => "invalid_arguments",
+            (false, Some(_)) => "told",
+            (false, None) => "masked",
+        }
+    }
+
     /// Returns the masked error.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {

@@ -33,6 +33,13 @@ impl<T: Params> Message<T> {
         self.params.method()
     }
 
+    /// Returns the name of the tool or prompt, or the URI of the resource; `None` where there is
+    /// none.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.params.name()
+    }
+
     /// Returns what is said, in its JSON form.
     #[must_use]
     pub fn to_json(&self) -> Value {

@@ -2,12 +2,20 @@
 
 mod around;
 mod error;
+mod errors;
+mod logging;
 mod message;
 mod next;
 mod params;
+mod rate;
+mod response_limit;
+mod retry;
+mod timing;
 
 pub use around::Middleware;
 pub use error::CallError;
+pub use errors::ErrorHandling;
+pub use logging::Logging;
 pub use message::Message;
 pub use next::Next;
 pub(crate) use next::{Chain, End, NoEnd};
@@ -15,3 +23,7 @@ pub use params::{
     Answer, AnyParams, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
     Notification, OtherAnswer, OtherRequest, Params,
 };
+pub use rate::RateLimiting;
+pub use response_limit::ResponseLimiting;
+pub use retry::Retry;
+pub use timing::Timing;

@@ -25,6 +25,10 @@ pub trait Params: sealed::Sealed + Clone + Send + 'static {
     /// Returns the method, as `tools/call`.
     fn method(&self) -> &str;
 
+    /// Returns the name of the tool or prompt, or the URI of the resource; `None` where there is
+    /// none.
+    fn name(&self) -> Option<&str>;
+
     /// Returns the JSON form.
     fn to_json(&self) -> Value;
 
@@ -73,7 +77,10 @@ lists!(
 );
 
 macro_rules! params {
-    ($($(#[$doc:meta])* $name:ident($params:ident) -> $answer:ident by $method:literal,)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($params:ident) -> $answer:ident by $method:literal $(named $field:ident)?,
+    )*) => {
         /// What a message says.
         #[derive(Clone, Debug)]
         #[non_exhaustive]
@@ -104,6 +111,10 @@ macro_rules! params {
 
                 fn method(&self) -> &str {
                     $method
+                }
+
+                fn name(&self) -> Option<&str> {
+                    [$(Some(&*self.$field),)? None][0]
                 }
 
                 fn to_json(&self) -> Value {
@@ -140,6 +151,13 @@ macro_rules! params {
                 }
             }
 
+            fn name(&self) -> Option<&str> {
+                match self {
+                    $(Self::$name(params) => params.name(),)*
+                    Self::Other(_) | Self::Notification(_) => None,
+                }
+            }
+
             fn to_json(&self) -> Value {
                 match self {
                     $(Self::$name(params) => params.to_json(),)*
@@ -167,11 +185,11 @@ params!(
     /// What takes the place of the handshake since protocol 2026-07-28.
     Discover(Discover) -> DiscoverResult by "server/discover",
     /// A call of a tool.
-    CallTool(CallToolRequestParams) -> CallToolResponse by "tools/call",
+    CallTool(CallToolRequestParams) -> CallToolResponse by "tools/call" named name,
     /// A read of a resource.
-    ReadResource(ReadResourceRequestParams) -> ReadResourceResponse by "resources/read",
+    ReadResource(ReadResourceRequestParams) -> ReadResourceResponse by "resources/read" named uri,
     /// A prompt to be rendered.
-    GetPrompt(GetPromptRequestParams) -> GetPromptResponse by "prompts/get",
+    GetPrompt(GetPromptRequestParams) -> GetPromptResponse by "prompts/get" named name,
     /// A page of the tools.
     ListTools(ListTools) -> ListToolsResult by "tools/list",
     /// A page of the resources that are no templates.
@@ -210,6 +228,10 @@ macro_rules! others {
                     Self::Listen(_) => "subscriptions/listen",
                     Self::Custom(request) => &request.method,
                 }
+            }
+
+            fn name(&self) -> Option<&str> {
+                None
             }
 
             fn to_json(&self) -> Value {
@@ -295,6 +317,10 @@ impl Params for Notification {
             ClientNotification::CustomNotification(custom) => &custom.method,
             _ => "notifications",
         }
+    }
+
+    fn name(&self) -> Option<&str> {
+        None
     }
 
     fn to_json(&self) -> Value {
