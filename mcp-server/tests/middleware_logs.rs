@@ -131,6 +131,23 @@ async fn a_request_is_two_events_and_says_no_arguments() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_invalid_arguments_is_not_logged() {
+    let (log, _guard) = Log::capture();
+    let client = connect(Logging::new()).await;
+    let arguments = json!({ "user": { "correct": "horse" }, "password": [] });
+    client
+        .call_tool::<Value>("log_in", arguments)
+        .await
+        .unwrap_err();
+    let events = log.of("mcp_server::messages");
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["kind"], last.get("error")),
+        (&json!("invalid_arguments"), None)
+    );
+}
+
+#[tokio::test]
 async fn payloads_are_logged_when_wanted_and_cut() {
     let (log, _guard) = Log::capture();
     let client = connect(Logging::new().methods(["tools/call"]).payloads(50)).await;

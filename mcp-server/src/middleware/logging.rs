@@ -17,8 +17,8 @@ const SECRET: [&str; 3] = ["_meta", "requestState", "inputResponses"];
 /// Logs the messages of clients.
 ///
 /// Each request is two `tracing` events of the target `mcp_server::messages`: `request_start`, and
-/// `request_success` (at the level INFO) or `request_error` (WARN) with `duration_ms`; each
-/// notification is one. They have the fields `event`, `method` and, where there is one, `name`: the
+/// `request_success` (at the level INFO) or `request_error` (WARN) with `duration_ms`, the latter with
+/// the `kind` of the error; each notification is one. They have the fields `event`, `method` and, where there is one, `name`: the
 /// tool, the prompt or the URI. A subscriber that writes JSON makes each a line of JSON.
 ///
 /// # Defaults
@@ -50,8 +50,9 @@ impl Logging {
     }
 
     /// Also logs what requests say, as JSON of at most so many bytes, in the field `payload`; what is
-    /// longer is cut, and `payload_bytes` says how long it was. Never `_meta`, the state of a
-    /// request, or the answers of users. Default: not at all.
+    /// longer is cut, and `payload_bytes` says how long it was; and what clients are told of errors,
+    /// in the field `error`. Never `_meta`, the state of a request, or the answers of users. Default:
+    /// not at all.
     #[must_use]
     pub const fn payloads(mut self, max_bytes: usize) -> Self {
         self.payload_bytes = Some(max_bytes);
@@ -108,7 +109,9 @@ impl Middleware for Logging {
                 tracing::info!(target: TARGET, event = "request_success", method, name, duration_ms);
             }
             Err(error) => {
-                let (kind, error) = (error.kind(), error.message());
+                let kind = error.kind();
+                // What is told of invalid arguments repeats a part of them.
+                let error = error.message().filter(|_| self.payload_bytes.is_some());
                 tracing::warn!(
                     target: TARGET, event = "request_error", method, name, duration_ms, kind, error
                 );

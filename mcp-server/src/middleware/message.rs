@@ -1,5 +1,7 @@
 //! [`Message`]: what a client has sent, on its way through the middleware.
 
+use std::any::type_name;
+use std::fmt;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -8,8 +10,8 @@ use super::params::{AnyParams, Params};
 use crate::{Context, Principal};
 
 /// What a client has sent, on its way through the middleware to what answers it. A clone can be
-/// changed and passed on in its place.
-#[derive(Clone, Debug)]
+/// changed and passed on in its place. `Debug` does not show what it says.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Message<T = AnyParams> {
     /// What it says. What is changed here is changed for all that comes after.
@@ -87,6 +89,15 @@ impl<T> Message<T> {
 
     pub(crate) fn into_parts(self) -> (T, Context) {
         (self.params, self.cx)
+    }
+}
+
+impl<T> fmt::Debug for Message<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("params", &type_name::<T>())
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }
 

@@ -78,6 +78,16 @@ struct Shared {
     store: Option<Arc<dyn Store>>,
 }
 
+impl Shared {
+    fn new(name: String, store: Option<Arc<dyn Store>>) -> Self {
+        assert!(
+            (1..=200).contains(&name.len()),
+            "a shared limit needs a name of 1 to 200 bytes"
+        );
+        Self { name, store }
+    }
+}
+
 /// What is known of one client here.
 #[derive(Default)]
 struct Client {
@@ -166,20 +176,26 @@ impl RateLimiting {
     ///
     /// An instance asks the store for each request, or, of a limit of 400 and more, for half a
     /// percent of it at once, so that the store is asked for one in so many. While the
-    /// store does not answer within a second, the limit is that of each instance.
+    /// store does not answer within a second, the limit is that of each instance. The clocks of
+    /// instances must agree, to a small part of the window or to a second.
+    ///
+    /// # Panics
+    ///
+    /// When the name is empty or has more than 200 bytes.
     #[must_use]
     pub fn shared(mut self, name: impl Into<String>) -> Self {
-        let store = self.shared.and_then(|shared| shared.store);
-        let name = name.into();
-        self.shared = Some(Shared { name, store });
+        self.shared = Some(Shared::new(name.into(), None));
         self
     }
 
     /// Shares the limit, as [`shared`](Self::shared), in a store of its own.
+    ///
+    /// # Panics
+    ///
+    /// As there.
     #[must_use]
     pub fn storage(mut self, name: impl Into<String>, store: impl Store) -> Self {
-        let (name, store): (_, Option<Arc<dyn Store>>) = (name.into(), Some(Arc::new(store)));
-        self.shared = Some(Shared { name, store });
+        self.shared = Some(Shared::new(name.into(), Some(Arc::new(store))));
         self
     }
 
