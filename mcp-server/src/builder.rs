@@ -235,7 +235,8 @@ impl ServerBuilder {
     }
 
     /// Tells clients of protocol 2026-07-28 and later for how long they may keep a list, and whether
-    /// users may share it. Default: not at all, [`CacheScope::Private`].
+    /// users may share it, which they never may while a component is for callers with certain scopes.
+    /// Default: not at all, [`CacheScope::Private`].
     #[must_use]
     pub fn list_cache(mut self, ttl: Duration, scope: CacheScope) -> Self {
         self.details.lists.ttl = ttl;

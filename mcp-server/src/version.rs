@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 use pep440_rs::Version as Pep440;
 use serde_json::Value;
 
+use crate::server::quoted;
 use crate::types::JsonObject;
 
 /// Where requests and components have what is FastMCP's own in their `_meta`.
@@ -54,8 +55,8 @@ impl Version {
         let fits = |c: char| c.is_ascii_graphic() && c != '@';
         if !(1..=MAX_BYTES).contains(&text.len()) || !text.chars().all(fits) {
             return Err(format!(
-                "the version {text:?} is not of 1 to {MAX_BYTES} visible ASCII characters \
-                 other than `@`"
+                "the version {} is not of 1 to {MAX_BYTES} visible ASCII characters other than `@`",
+                quoted(text)
             ));
         }
         Ok(Self {
@@ -121,6 +122,8 @@ impl Wanted {
     pub(crate) fn of(meta: &JsonObject) -> Result<Option<Self>, String> {
         match meta.get(FASTMCP).and_then(|ours| ours.get(VERSION)) {
             None | Some(Value::Null) => Ok(None),
+            // FastMCP takes it for none.
+            Some(Value::String(version)) if version.is_empty() => Ok(None),
             Some(Value::String(version)) => Ok(Some(Self::exactly(Version::parse(version)?))),
             Some(Value::Object(bounds)) => Self::between(bounds),
             Some(_) => Err(malformed()),

@@ -254,3 +254,152 @@ async fn the_one_local_user_needs_no_scopes() {
     assert_eq!(said, "wiped");
     assert_eq!(client.list_tools().await.unwrap().len(), 6);
 }
+
+#[resource("secret://{id}", version = "9")]
+fn anything(id: String) -> String {
+    format!("anything {id}")
+}
+
+#[resource("files://private/{name}", scopes("admin"))]
+fn private_file(name: String) -> String {
+    name
+}
+
+#[resource("files://{path*}")]
+fn any_file(path: String) -> String {
+    format!("any {path}")
+}
+
+/// The scoped resources, and templates without scopes that match the same URIs.
+fn overlapping() -> ServerBuilder {
+    let server = Server::builder("Overlapping")
+        .resource(plan)
+        .resource(anything);
+    server.resource(private_file).resource(any_file)
+}
+
+#[tokio::test]
+async fn what_a_caller_may_not_read_is_not_found_by_a_template_of_others() {
+    let bob = Principal::user("https://id.example", "bob");
+    let router = overlapping().build().unwrap().into_router().unwrap();
+    let server = Served::new(router.layer(Extension(bob))).await;
+    for uri in [
+        "secret://plan",
+        "secret://plan#top",
+        "secret://plan?x",
+        "secret://pl%61n",
+        "files://private/a",
+        "files://%70rivate/a",
+    ] {
+        let read = server
+            .modern("resources/read", uri, json!({ "uri": uri }))
+            .await;
+        assert_refused(&read, "admin");
+    }
+    let uri = "secret://other";
+    let read = server
+        .modern("resources/read", uri, json!({ "uri": uri }))
+        .await;
+    assert_eq!(read["result"]["contents"][0]["text"], "anything other");
+    let session = server.handshake().await;
+    let params = json!({ "uri": "secret://plan", "_meta": { "fastmcp": { "version": "9" } } });
+    let read = server.ask_in(&session, "resources/read", params).await;
+    assert_refused(&read, "admin");
+}
+
+#[tokio::test]
+async fn what_is_disabled_is_not_found_by_a_template_of_others() {
+    let server = overlapping().build().unwrap();
+    let client = Client::connect(&server).await.unwrap();
+    client.read_resource("secret://plan").await.unwrap();
+    let handle = server.handle();
+    handle.disable_resource("secret://plan").await.unwrap();
+    handle
+        .disable_resource("files://private/{name}")
+        .await
+        .unwrap();
+    for uri in ["secret://plan", "secret://pl%61n", "files://private/a"] {
+        client.read_resource(uri).await.unwrap_err();
+    }
+    client.read_resource("secret://other").await.unwrap();
+    handle.enable_resource("secret://plan").await.unwrap();
+    client.read_resource("secret://plan").await.unwrap();
+}
+
+#[tool(task, scopes("admin"))]
+async fn long_work() -> &'static str {
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_task_is_for_callers_with_the_scopes_of_its_tool() {
+    let server = Server::builder("Tasks").tool(long_work).build().unwrap();
+    let serve = async |scopes: &[&str]| {
+        let ada = Principal::user("https://id.example", "ada");
+        let ada = ada.with_scopes(scopes.iter().copied());
+        let router = server.clone().into_router().unwrap();
+        Served::new(router.layer(Extension(ada))).await
+    };
+    let (admin, other) = (serve(&["admin"]).await, serve(&[]).await);
+    let tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    let ask = async |server: &Served, method: &str, name: &str, params: Value| {
+        let mut request = server.modern_request(method, name, params).build().unwrap();
+        let bytes = request.body().unwrap().as_bytes().unwrap();
+        let mut body: Value = serde_json::from_slice(bytes).unwrap();
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = tasks.clone();
+        *request.body_mut() = Some(body.to_string().into());
+        request.headers_mut().remove("content-length");
+        let response = reqwest::Client::new().execute(request).await.unwrap();
+        response.json::<Value>().await.unwrap()
+    };
+    let params = json!({ "name": "long_work", "arguments": {} });
+    let made = ask(&admin, "tools/call", "long_work", params).await;
+    let id = made["result"]["taskId"].as_str().unwrap();
+    for (method, extra) in [
+        ("tasks/get", json!({})),
+        ("tasks/update", json!({ "inputResponses": {} })),
+        ("tasks/cancel", json!({})),
+    ] {
+        let mut params = json!({ "taskId": id });
+        params.as_object_mut().unwrap().extend(object(extra));
+        let refused = ask(&other, method, id, params).await;
+        assert_refused(&refused, "admin");
+    }
+    let shown = ask(&admin, "tasks/get", id, json!({ "taskId": id })).await;
+    assert_eq!(shown["result"]["status"], "working", "{shown}");
+}
+
+#[tokio::test]
+async fn a_list_that_differs_by_caller_is_not_for_a_shared_cache() {
+    let cache = |server: ServerBuilder| {
+        let minute = std::time::Duration::from_secs(60);
+        server.list_cache(minute, mcp_server::types::CacheScope::Public)
+    };
+    for (server, scope) in [
+        (Server::builder("Open").tool(status), "public"),
+        (
+            Server::builder("Scoped").tool(status).resource(plan),
+            "private",
+        ),
+    ] {
+        let router = cache(server).build().unwrap().into_router().unwrap();
+        let list = Served::new(router)
+            .await
+            .modern("tools/list", "", json!({}))
+            .await;
+        assert_eq!(list["result"]["cacheScope"], scope);
+    }
+}
+
+#[tokio::test]
+async fn a_scope_is_one_scope() {
+    use mcp_server::ToolExt as _;
+    for scope in ["read write", "", "a\"b", "ä"] {
+        let tool = status.map_definition(move |definition| definition.with_scopes([scope]));
+        let error = Server::builder("Wrong").tool(tool).build().unwrap_err();
+        assert!(
+            error.to_string().contains("give each scope by itself"),
+            "{error}"
+        );
+    }
+}

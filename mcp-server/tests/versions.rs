@@ -200,12 +200,18 @@ async fn a_version_that_is_not_there_is_named_in_the_refusal() {
 async fn a_version_that_makes_no_sense_is_refused() {
     let server = Served::new(builder().build().unwrap().into_router().unwrap()).await;
     let session = server.handshake().await;
-    for version in [json!(1), json!("1 2"), json!({ "newest": true })] {
+    for version in [
+        json!(1),
+        json!("1 2"),
+        json!("\u{7f}".repeat(100_000)),
+        json!({ "newest": true }),
+    ] {
         let params = json!({
             "name": "plain", "arguments": {}, "_meta": { "fastmcp": { "version": version } },
         });
         let answer = server.ask_in(&session, "tools/call", params).await;
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert!(answer.to_string().len() < 4096);
     }
 }
 
@@ -441,4 +447,26 @@ fn a_task_runs_again_in_its_version_alone() {
         };
         assert_eq!(result["structuredContent"]["result"], 1);
     });
+}
+
+#[tool(name = "route", version = "1")]
+async fn route(region: String) -> String {
+    region
+}
+
+#[tool(name = "route", version = "2")]
+async fn route_by_header(#[schemars(extend("x-mcp-header" = "Region"))] region: String) -> String {
+    region
+}
+
+#[tokio::test]
+async fn headers_are_not_checked_by_the_schema_of_another_version() {
+    let both = Server::builder("Both").tool(route).tool(route_by_header);
+    let newest = Server::builder("Newest").tool(route_by_header);
+    for (server, is_checked) in [(both, false), (newest, true)] {
+        let server = Served::new(server.build().unwrap().into_router().unwrap()).await;
+        let params = json!({ "name": "route", "arguments": { "region": "eu" } });
+        let answer = server.modern("tools/call", "route", params).await;
+        assert_eq!(answer["error"].is_object(), is_checked, "{answer}");
+    }
 }

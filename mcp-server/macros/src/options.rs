@@ -72,7 +72,7 @@ impl Options {
     fn set(&mut self, kind: Kind, option: &str, meta: &Meta) -> Result<()> {
         match option {
             "tags" => self.tags = texts(option, meta)?,
-            "scopes" => self.scopes = texts(option, meta)?,
+            "scopes" => self.scopes = some(option, meta)?,
             "unchecked" => self.unchecked = texts(option, meta)?,
             "annotations" if kind == Kind::Resource => self.hints = Some(Hints::parse(meta)?),
             "size" => self.size = Some(size(meta)?),
@@ -174,6 +174,15 @@ pub(crate) fn texts(option: &str, meta: &Meta) -> Result<Vec<LitStr>> {
         .iter()
         .map(|text| string(text).ok_or_else(|| Error::new(text.span(), &usage)))
         .collect()
+}
+
+/// Reads texts, of which there must be one.
+fn some(option: &str, meta: &Meta) -> Result<Vec<LitStr>> {
+    let texts = texts(option, meta)?;
+    if texts.is_empty() {
+        return Err(Error::new(meta.span(), format!("the {option} are empty")));
+    }
+    Ok(texts)
 }
 
 fn task(meta: &Meta) -> Result<Vec<Ident>> {

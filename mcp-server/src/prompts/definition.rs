@@ -97,6 +97,7 @@ impl PromptDefinition {
     ///
     /// Those of a caller are its [`Principal`](crate::Principal)'s. The one user of stdio, of an
     /// in-memory connection or of a loopback listener without authentication needs none.
+    /// A caller who lacks one and asks for the prompt by name is told which are needed.
     #[must_use]
     pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();

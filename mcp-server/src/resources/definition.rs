@@ -126,6 +126,9 @@ impl ResourceDefinition {
     ///
     /// Those of a caller are its [`Principal`](crate::Principal)'s. The one user of stdio, of an
     /// in-memory connection or of a loopback listener without authentication needs none.
+    /// A caller who lacks one and reads the URI is told which are needed. It is the URI that is
+    /// guarded, and what RFC 3986 calls equivalent: what a template of another resource makes of other
+    /// URIs is its own.
     #[must_use]
     pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();

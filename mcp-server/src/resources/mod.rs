@@ -17,5 +17,5 @@ pub use file::FileResource;
 pub use fixed::{BytesResource, TextResource};
 pub use resource::{Resource, ResourceRequest};
 pub use result::ResourceResult;
-pub(crate) use template::UriTemplate;
+pub(crate) use template::{UriTemplate, canonical};
 pub use web::HttpResource;

@@ -1,5 +1,6 @@
 //! [`UriTemplate`]: matching URIs against a template.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
@@ -98,6 +99,11 @@ impl UriTemplate {
         Some(values)
     }
 
+    /// Tells whether a query makes no difference to what matches.
+    pub(crate) fn ignores_query(&self) -> bool {
+        self.template.query.is_empty()
+    }
+
     /// Tells whether there is a parameter of this name.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         let mut names = self
@@ -118,6 +124,32 @@ impl UriTemplate {
     }
 }
 
+/// Returns the one spelling of all that RFC 3986 (section 6.2.2.2) calls equivalent, without the
+/// fragment: what need not be percent-encoded is not.
+pub(crate) fn canonical(uri: &str) -> Cow<'_, str> {
+    let uri = uri.split_once('#').map_or(uri, |(uri, _)| uri);
+    let mut parts = uri.split('%');
+    let mut canonical = Cow::Borrowed(parts.next().unwrap_or(uri));
+    for part in parts {
+        let code = part
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let code = code.filter(|_| !part.starts_with('+')).map(char::from);
+        let text = canonical.to_mut();
+        match code {
+            Some(letter) if letter.is_ascii_alphanumeric() || "-._~".contains(letter) => {
+                text.push(letter);
+                text.push_str(&part[2..]);
+            }
+            _ => {
+                text.push('%');
+                text.push_str(part);
+            }
+        }
+    }
+    canonical
+}
+
 fn decode(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().ok()?;
     (!decoded.contains('\0')).then(|| decoded.into_owned())
@@ -132,6 +164,19 @@ fn leaves_its_folder(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equivalent_uris_have_one_spelling() {
+        for (uri, spelling) in [
+            ("a://b/c", "a://b/c"),
+            ("a://%62/%7E%2d#d", "a://b/~-"),
+            ("a://%2Fb%20%c3%A4", "a://%2Fb%20%c3%A4"),
+            ("a://%2570%", "a://%2570%"),
+            ("a://%+1%é%", "a://%+1%é%"),
+        ] {
+            assert_eq!(canonical(uri), spelling);
+        }
+    }
 
     fn values(template: &str, uri: &str) -> Option<Vec<(String, String)>> {
         let template = UriTemplate::parse(template).unwrap();

@@ -179,8 +179,7 @@ impl ServerHandler for Adapter {
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
         // Called for every message, for the schema alone.
-        let entry = self.0.core.registry.tool(name, Selection::any())?;
-        let schema = Arc::clone(&entry.wire.input_schema);
+        let schema = self.0.core.registry.header_schema(name)?;
         Some(Tool::new(name.to_owned(), "", schema))
     }
 

@@ -30,10 +30,10 @@ use crate::middleware::{
     ListTools, Message, OtherAnswer, OtherRequest, Params,
 };
 use crate::types::{
-    CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, DiscoverResult,
-    GetPromptRequestParams, GetPromptResponse, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    ReadResourceRequestParams, ReadResourceResponse, SubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+    DiscoverResult, GetPromptRequestParams, GetPromptResponse, InitializeRequestParams,
+    InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, ReadResourceRequestParams, ReadResourceResponse, SubscribeRequestParams,
 };
 use crate::version::Wanted;
 
@@ -296,8 +296,12 @@ fn list<T, R: From<Listed<T>>>(
     list: impl Fn(&Registry, Option<&str>, usize, &Caller) -> Page<T>,
 ) -> Result<R, ErrorData> {
     let after = pages::after(cursor)?;
-    let lists = view.core.details.lists;
+    let mut lists = view.core.details.lists;
     let registry = view.core.registry.current();
+    if lists.scope == CacheScope::Public && registry.has_scopes() {
+        // What one caller sees is not for another.
+        lists.scope = CacheScope::Private;
+    }
     let caller = view.caller(&occasion.request);
     let page = list(&registry, after.as_deref(), lists.page_size, &caller);
     // Older clients are not told how long they may keep it.
@@ -405,7 +409,7 @@ pub(super) async fn listen(
     let registry = &view.core.registry;
     let may_read = |uri: &str| {
         let found = registry.resource(uri, Selection::new(None, &caller));
-        found.is_none_or(|found| caller.may(&found.scopes))
+        found.is_some_and(|found| caller.may(&found.scopes))
     };
     subscriptions::listen(&subscription, watcher, may_read, &view.stopping).await;
     Ok(Answer::Other(OtherAnswer::Done))
@@ -454,7 +458,11 @@ fn wanted(request: &RequestContext<RoleServer>) -> Result<Option<Wanted>, ErrorD
     Wanted::of(&request.meta).map_err(|reason| ErrorData::invalid_params(reason, None))
 }
 
-fn check_scopes(name: &str, scopes: &BTreeSet<String>, caller: &Caller) -> Result<(), ErrorData> {
+pub(super) fn check_scopes(
+    name: &str,
+    scopes: &BTreeSet<String>,
+    caller: &Caller,
+) -> Result<(), ErrorData> {
     if caller.may(scopes) {
         return Ok(());
     }

@@ -13,6 +13,7 @@ use super::registry::{
     Completing, FoundResource, Provided, RegisteredPrompt, RegisteredTool, Registry, Selection,
 };
 use super::switches::{self, Disabled};
+use crate::types::JsonObject;
 use crate::{Error, Result};
 
 /// The registry of a running server: each request looks at it as it is at that moment, and a change
@@ -142,6 +143,10 @@ impl Components {
 
     pub(crate) fn tool(&self, name: &str, selection: Selection<'_>) -> Option<Arc<RegisteredTool>> {
         self.current.load().tool(name, selection).cloned()
+    }
+
+    pub(crate) fn header_schema(&self, tool: &str) -> Option<Arc<JsonObject>> {
+        self.current.load().header_schema(tool)
     }
 
     pub(crate) fn prompt(

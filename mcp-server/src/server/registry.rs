@@ -6,6 +6,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::pages::{Key, Page};
 use super::switches::Disabled;
 use super::versions::{Clash, Registered, Removed, Versions};
@@ -14,8 +16,9 @@ use crate::completion::Completions;
 use crate::component::RequiredStates;
 use crate::icon;
 use crate::middleware::Chain;
-use crate::resources::UriTemplate;
+use crate::resources::{UriTemplate, canonical};
 use crate::tools::Checked;
+use crate::types::JsonObject;
 use crate::version::{Version, Wanted};
 use crate::{Error, Prompt, Resource, ResourceRequest, Result, TaskOptions, Tool, types};
 
@@ -85,6 +88,7 @@ impl Registry {
         check_icons("tool", &definition.name, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let invalid = |reason| invalid("tool", &definition.name, reason);
+        check_scopes(&definition.scopes).map_err(invalid)?;
         let version = version(definition.version.as_deref()).map_err(invalid)?;
         let component = Checked::new(component, &definition, self.strict_arguments);
         let component = component.map_err(invalid)?;
@@ -122,6 +126,7 @@ impl Registry {
         check_icons("resource", &definition.uri, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let invalid = |reason| invalid("resource", &definition.uri, reason);
+        check_scopes(&definition.scopes).map_err(invalid)?;
         let version = version(definition.version.as_deref()).map_err(invalid)?;
         let completions = definition.completions().clone();
         if !definition.is_template() {
@@ -169,6 +174,7 @@ impl Registry {
         check_icons("prompt", &definition.name, &definition.icons)?;
         check_states(&definition.name, definition.required_states(), provided)?;
         let invalid = |reason| invalid("prompt", &definition.name, reason);
+        check_scopes(&definition.scopes).map_err(invalid)?;
         let version = version(definition.version.as_deref()).map_err(invalid)?;
         let completions = definition.completions().clone();
         check_completions("prompt", &definition.name, &completions, |name| {
@@ -221,12 +227,47 @@ impl Registry {
             visible.remove_tool(name, None);
         }
         for uri in &disabled.resources {
-            visible.remove_resource(uri, None);
+            visible.hide_resource(uri);
         }
         for name in &disabled.prompts {
             visible.remove_prompt(name, None);
         }
         visible
+    }
+
+    /// Hides a resource or a template. It keeps its place, so that what is hidden is not read through
+    /// a template that matches as well.
+    fn hide_resource(&mut self, uri: &str) {
+        if let Some(versions) = self.resources.get_mut(uri) {
+            versions.hide();
+        }
+        if let Some(versions) = self.templates.get_mut(&Breadth::of(uri))
+            && versions.hide()
+        {
+            let completing = versions
+                .iter()
+                .filter(|template| !template.details.completions.is_empty());
+            self.completing -= completing.count();
+        }
+    }
+
+    /// Tells whether some callers see less than others.
+    pub(crate) fn has_scopes(&self) -> bool {
+        fn any<K, C: ?Sized, W, D>(entries: &BTreeMap<K, Versions<C, W, D>>) -> bool {
+            let mut entries = entries.values().flat_map(Versions::iter);
+            entries.any(|entry| !entry.scopes.is_empty())
+        }
+        any(&self.tools) || any(&self.resources) || any(&self.templates) || any(&self.prompts)
+    }
+
+    /// Returns the schema by which the headers of a tool's calls are checked; `None` when that
+    /// depends on the version that is called.
+    pub(crate) fn header_schema(&self, tool: &str) -> Option<Arc<JsonObject>> {
+        let versions = self.tools.get(tool)?;
+        let schema = &versions.highest().wire.input_schema;
+        let mut others = versions.iter().skip(1);
+        let is_same = others.all(|other| headers(&other.wire.input_schema) == headers(schema));
+        is_same.then(|| Arc::clone(schema))
     }
 
     /// Finds a tool, even one that the caller may not use if there is no other.
@@ -251,16 +292,29 @@ impl Registry {
     /// tool.
     pub(crate) fn resource(&self, uri: &str, selection: Selection<'_>) -> Option<FoundResource> {
         let request = ResourceRequest::new(uri);
-        let fixed = self.resources.get(uri);
-        if let Some(entry) = fixed.and_then(|versions| selection.find(versions)) {
-            return Some(FoundResource::new(entry, request));
+        let fixed = |uri: &str| self.resources.get(uri);
+        let canonical = canonical(uri);
+        if let Some(versions) = fixed(uri).or_else(|| fixed(&canonical)) {
+            // What cannot be used of it is not found by a template that matches as well.
+            return Some(FoundResource::new(selection.find(versions)?, request));
         }
-        self.templates.values().find_map(|versions| {
-            let entry = selection.find(versions)?;
-            let parameters = entry.details.uri.matches(uri)?;
-            let request = request.clone().with_parameters(parameters);
-            Some(FoundResource::new(entry, request))
-        })
+        let matching = self.templates.values().find_map(|versions| {
+            let entry = selection.find(versions).map(|entry| &**entry);
+            let template = entry.unwrap_or(versions.highest());
+            let parameters = template.details.uri.matches(&canonical)?;
+            Some((entry, template, parameters))
+        });
+        let (entry, template, parameters) = matching?;
+        if template.details.uri.ignores_query()
+            && let Some((path, _query)) = canonical.split_once('?')
+            && let Some(versions) = fixed(path)
+        {
+            return Some(FoundResource::new(selection.find(versions)?, request));
+        }
+        Some(FoundResource::new(
+            entry?,
+            request.with_parameters(parameters),
+        ))
     }
 
     /// Finds the template that is written as `uri`, as [`tool`](Self::tool) a tool. A resource that
@@ -454,6 +508,31 @@ fn remove<K: Key, C: ?Sized, W, D>(
         entries.insert(key, left);
     }
     removed
+}
+
+/// Returns which arguments a tool's clients mirror in headers (SEP-2243).
+fn headers(schema: &JsonObject) -> BTreeMap<&str, &Value> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let mut headers = BTreeMap::new();
+    for (name, schema) in properties.into_iter().flatten() {
+        if let Some(header) = schema.get("x-mcp-header") {
+            headers.insert(name.as_str(), header);
+        }
+    }
+    headers
+}
+
+/// Checks that scopes are those of OAuth (RFC 6749, section 3.3).
+fn check_scopes(scopes: &BTreeSet<String>) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    let is_wrong = |scope: &&String| scope.is_empty() || !scope.chars().all(fits);
+    match scopes.iter().find(is_wrong) {
+        None => Ok(()),
+        Some(scope) => Err(format!(
+            "the scope {scope:?} is not of visible ASCII characters without spaces, quotes and \
+             backslashes; give each scope by itself"
+        )),
+    }
 }
 
 /// Reads the version of a component.

@@ -9,7 +9,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use tokio_util::sync::CancellationToken;
 
-use super::answering::was_cancelled;
+use super::answering::{check_scopes, was_cancelled};
 use super::outcome;
 use super::refusals::quoted;
 use super::registry::{RegisteredTool, Selection};
@@ -105,6 +105,7 @@ impl View {
             session,
             tool: name.clone(),
             version: tool.version.as_ref().map(ToString::to_string),
+            scopes: tool.scopes.clone(),
             arguments: kept,
             known: round.replay.known(),
         };
@@ -199,20 +200,24 @@ impl View {
         self.states().await?;
         let record = Record::read(&*self.core.store, id).await;
         let record = record.map_err(|error| unusable(&error))?;
-        let caller = self.caller(request).segment();
-        record
-            .filter(|record| record.owner == caller)
-            .ok_or_else(|| unknown(id))
+        let caller = self.caller(request);
+        let segment = caller.segment();
+        let record = record.filter(|record| record.owner == segment);
+        let record = record.ok_or_else(|| unknown(id))?;
+        check_scopes(&record.tool, &record.scopes, &caller)?;
+        Ok(record)
     }
 
-    /// Finds the tool of a task, in the version that it was called in.
-    fn tool_of(&self, task: &Record) -> Option<Arc<RegisteredTool>> {
+    /// Finds the tool of a task, in the version that it was called in, if `caller` may use it.
+    fn tool_of(&self, task: &Record, caller: &Caller) -> Option<Arc<RegisteredTool>> {
         let wanted = match &task.version {
             Some(version) => Some(Wanted::exactly(Version::parse(version).ok()?)),
             None => None,
         };
-        let selection = Selection::new(wanted.as_ref(), &Caller::Local);
-        self.core.registry.tool(&task.tool, selection)
+        let selection = Selection::new(wanted.as_ref(), caller);
+        let tool = self.core.registry.tool(&task.tool, selection)?;
+        let is_same = tool.version.is_some() == task.version.is_some();
+        (is_same && caller.may(&tool.scopes)).then_some(tool)
     }
 
     async fn take_over(
@@ -221,7 +226,7 @@ impl View {
         dead: &Record,
         request: &RequestContext<RoleServer>,
     ) -> Result<Record, ErrorData> {
-        let tool = self.tool_of(dead);
+        let tool = self.tool_of(dead, &self.caller(request));
         let cancelled = CancellationToken::new();
         let tasks = &self.core.tasks;
         let taken = tasks

@@ -26,6 +26,8 @@ pub(crate) struct Registered<C: ?Sized, W, D = ()> {
 pub(crate) struct Versions<C: ?Sized, W, D = ()> {
     highest: Arc<Registered<C, W, D>>,
     lower: Vec<Arc<Registered<C, W, D>>>,
+    /// Nobody sees it or can use it, but it keeps its place.
+    is_hidden: bool,
 }
 
 /// Why a version cannot be added to others.
@@ -41,6 +43,7 @@ impl<C: ?Sized, W, D> Versions<C, W, D> {
         Self {
             highest: Arc::new(only),
             lower: Vec::new(),
+            is_hidden: false,
         }
     }
 
@@ -50,10 +53,24 @@ impl<C: ?Sized, W, D> Versions<C, W, D> {
         }
         let lower = all.split_off(1);
         let highest = all.pop()?;
-        Some(Self { highest, lower })
+        Some(Self {
+            highest,
+            lower,
+            is_hidden: false,
+        })
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Arc<Registered<C, W, D>>> {
+    /// Returns the highest version.
+    pub(crate) fn highest(&self) -> &Registered<C, W, D> {
+        &self.highest
+    }
+
+    /// Lets nobody see it or use it, but keep its place. Tells whether it was not so before.
+    pub(crate) fn hide(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_hidden, true)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Registered<C, W, D>>> {
         once(&self.highest).chain(&self.lower)
     }
 
@@ -89,6 +106,9 @@ impl<C: ?Sized, W, D> Versions<C, W, D> {
         wanted: Option<&Wanted>,
         caller: &Caller,
     ) -> Option<&Arc<Registered<C, W, D>>> {
+        if self.is_hidden {
+            return None;
+        }
         let mut will_do = self
             .iter()
             .filter(|entry| wanted.is_none_or(|wanted| wanted.takes(entry.version.as_ref())));
@@ -105,6 +125,9 @@ impl<C: ?Sized, W, D> Versions<C, W, D> {
     where
         W: Clone + HasMeta,
     {
+        if self.is_hidden {
+            return None;
+        }
         let mut visible = self.iter().filter(|entry| entry.is_for(caller));
         let highest = visible.next()?;
         let mut wire = highest.wire.clone();
@@ -130,6 +153,8 @@ impl<C: ?Sized, W, D> Registered<C, W, D> {
     /// one.
     pub(crate) fn identity<'a>(&self, name: &'a str) -> Cow<'a, str> {
         match &self.version {
+            // A URI may end like a version, which has no `@` itself.
+            None if name.contains('@') => format!("{name}@").into(),
             None => name.into(),
             Some(version) => format!("{name}@{version}").into(),
         }
@@ -141,6 +166,7 @@ impl<C: ?Sized, W, D> Clone for Versions<C, W, D> {
         Self {
             highest: Arc::clone(&self.highest),
             lower: self.lower.clone(),
+            is_hidden: self.is_hidden,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Record`]: what the store knows of a task.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kv_core::{Store, StoreExt as _, Timestamp};
@@ -33,6 +34,9 @@ pub(crate) struct Record {
     /// That of the tool, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
+    /// What its caller must be allowed to do.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) scopes: BTreeSet<String>,
     /// Of a task that may run again.
     pub(crate) arguments: JsonObject,
     /// Whether it runs again when its runner has died.
@@ -84,6 +88,7 @@ pub(crate) struct Beginning {
     pub(crate) session: Option<String>,
     pub(crate) tool: String,
     pub(crate) version: Option<String>,
+    pub(crate) scopes: BTreeSet<String>,
     pub(crate) arguments: JsonObject,
     pub(crate) known: Known,
 }
@@ -105,6 +110,7 @@ impl Record {
             session: beginning.session,
             tool: beginning.tool,
             version: beginning.version,
+            scopes: beginning.scopes,
             arguments: beginning.arguments,
             resume: options.resume,
             created: now,
@@ -285,6 +291,7 @@ mod tests {
             session: None,
             tool: String::new(),
             version: None,
+            scopes: BTreeSet::new(),
             arguments: JsonObject::new(),
             known: Known::default(),
         };

@@ -116,6 +116,7 @@ impl ToolDefinition {
     ///
     /// Those of a caller are its [`Principal`](crate::Principal)'s. The one user of stdio, of an
     /// in-memory connection or of a loopback listener without authentication needs none.
+    /// A caller who lacks one and calls the tool by name is told which are needed.
     #[must_use]
     pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();
