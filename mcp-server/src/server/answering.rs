@@ -337,7 +337,7 @@ impl Answered for OtherRequest {
                     chosen.subscriptions.remove(&params.uri);
                     Ok::<_, Infallible>(())
                 });
-                removed.await.map(drop).map_err(not_kept)?;
+                removed.await.map(drop).map_err(|error| not_kept(&error))?;
             }
             Self::SetLevel(_) if is_stateless(request) => {
                 return Err(unknown_method("logging/setLevel").into());
@@ -347,7 +347,7 @@ impl Answered for OtherRequest {
                     chosen.level = Some(params.level);
                     Ok::<_, Infallible>(())
                 });
-                set.await.map(drop).map_err(not_kept)?;
+                set.await.map(drop).map_err(|error| not_kept(&error))?;
             }
             Self::Ping => {}
             // It has an answer of its own.

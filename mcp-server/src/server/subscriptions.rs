@@ -94,16 +94,16 @@ pub(crate) async fn add(settings: &Settings, uri: String) -> Result<(), ErrorDat
         uris.insert(uri.clone());
         Ok(())
     });
-    added.await.map_err(not_kept)?
+    added.await.map_err(|error| not_kept(&error))?
 }
 
 /// The error of a setting that the session's record has no place for.
-pub(crate) fn not_kept(error: StoreError) -> ErrorData {
+pub(crate) fn not_kept(error: &StoreError) -> ErrorData {
     if let StoreError::TooLarge { .. } = error {
         let message = "the session's subscriptions are too large for the store of the server";
         return ErrorData::invalid_params(message, None);
     }
-    tracing::error!(error = chain(&error), "what a session sets cannot be kept");
+    tracing::error!(error = chain(error), "what a session sets cannot be kept");
     ErrorData::internal_error("what the session sets cannot be kept", None)
 }
 
