@@ -25,8 +25,14 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long a handshake session may be idle before it is closed.
 const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 
+/// How long a handshake session may live.
+const SESSION_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// How many handshake sessions may be open at once.
 const MAX_SESSIONS: usize = 10_000;
+
+/// How many of them one principal may have.
+const MAX_SESSIONS_PER_PRINCIPAL: usize = 1_000;
 
 /// Everything a server is made of, before it is built. Made by [`Server::builder`].
 pub struct ServerBuilder {
@@ -67,7 +73,9 @@ pub(crate) struct Settings {
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_sessions: usize,
+    pub(crate) max_sessions_per_principal: usize,
     pub(crate) session_idle: Duration,
+    pub(crate) session_max_age: Duration,
     pub(crate) grace: Duration,
     pub(crate) routes: Vec<(String, MethodRouter)>,
 }
@@ -103,7 +111,9 @@ impl ServerBuilder {
                 allowed_origins: Vec::new(),
                 max_body_bytes: DEFAULT_MAX_BODY_BYTES,
                 max_sessions: MAX_SESSIONS,
+                max_sessions_per_principal: MAX_SESSIONS_PER_PRINCIPAL,
                 session_idle: SESSION_IDLE,
+                session_max_age: SESSION_MAX_AGE,
                 grace: GRACE,
                 routes: Vec::new(),
             },
@@ -297,19 +307,37 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many handshake sessions may be open at once; past that the one that was idle
-    /// longest is closed. Default: 10,000.
+    /// Sets how many handshake sessions may be open at once on this instance of the server; past that
+    /// the one that was idle longest ends. Default: 10,000.
     #[must_use]
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.settings.max_sessions = sessions;
         self
     }
 
-    /// Sets how long a handshake session may have no request and no stream open before it is
-    /// closed. Default: 30 minutes.
+    /// Sets how many handshake sessions one principal may have open at once on this instance of the
+    /// server; past that the one of them that was idle longest ends. Default: 1,000.
+    #[must_use]
+    pub fn max_sessions_per_principal(mut self, sessions: usize) -> Self {
+        self.settings.max_sessions_per_principal = sessions;
+        self
+    }
+
+    /// Sets how long a handshake session may have no request and no stream open before it ends.
+    /// Default: 30 minutes.
+    ///
+    /// A session is kept in the store: with a persistent one it outlives the process, with a shared
+    /// one all instances of the server answer it.
     #[must_use]
     pub fn session_idle(mut self, idle: Duration) -> Self {
         self.settings.session_idle = idle;
+        self
+    }
+
+    /// Sets after what time a handshake session ends, however much it is used. Default: 7 days.
+    #[must_use]
+    pub fn session_max_age(mut self, age: Duration) -> Self {
+        self.settings.session_max_age = age;
         self
     }
 
@@ -374,6 +402,10 @@ impl ServerBuilder {
     pub fn build(self) -> Result<Server> {
         for (option, value) in [
             ("max_sessions", self.settings.max_sessions),
+            (
+                "max_sessions_per_principal",
+                self.settings.max_sessions_per_principal,
+            ),
             ("list_page_size", self.details.lists.page_size),
             ("max_tasks", self.details.tasks.all),
             ("max_tasks_per_user", self.details.tasks.per_user),

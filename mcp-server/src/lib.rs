@@ -16,6 +16,7 @@ mod completion;
 mod component;
 mod context;
 mod error;
+mod hash;
 mod icon;
 mod keys;
 pub mod logging;

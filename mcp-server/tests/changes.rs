@@ -56,7 +56,7 @@ async fn served() -> (Served, ServerHandle) {
 }
 
 /// What a server sends on a stream.
-struct Events {
+pub(crate) struct Events {
     response: Response,
     buffer: String,
 }
@@ -69,7 +69,7 @@ impl Events {
     }
 
     /// Opens the stream of a session.
-    async fn of_session(served: &Served, session: &str) -> Self {
+    pub(crate) async fn of_session(served: &Served, session: &str) -> Self {
         let request = served
             .get("/mcp")
             .header("accept", "text/event-stream")
@@ -92,7 +92,7 @@ impl Events {
     }
 
     /// Waits for the next message; `None` at the end.
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             while let Some((line, rest)) = self.buffer.split_once('\n') {
                 let message = line.strip_prefix("data: ").map(str::to_owned);

@@ -22,6 +22,7 @@ mod rate_limits;
 mod resources;
 mod scopes;
 mod server;
+mod sessions;
 mod state;
 mod stop;
 mod tasks;

@@ -1,12 +1,11 @@
 //! [`Principal`]: an authenticated caller.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use crate::hash::sha256_hex;
 use crate::types::JsonObject;
 
 /// An authenticated caller, as the issuer of its token names it.
@@ -100,12 +99,7 @@ impl Principal {
             Some(subject) => serde_json::json!([self.issuer, subject]),
             None => serde_json::json!([self.client_id, self.issuer, null]),
         };
-        let hash = Sha256::digest(identity.to_string());
-        hash.iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        sha256_hex(identity.to_string())
     }
 }
 

@@ -23,7 +23,7 @@ use crate::middleware::{
     Answer, CallError, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
     Message, NoEnd, Notification, OtherAnswer, OtherRequest,
 };
-use crate::transport::Connection;
+use crate::transport::{Connection, Restored};
 use crate::types::*;
 
 /// What rmcp calls for the messages of one connection. A clone is for a connection of its own.
@@ -115,9 +115,11 @@ impl Adapter {
         let is_initialized = matches!(content, ClientNotification::InitializedNotification(_));
         if is_initialized {
             let watcher = self.0.core.registry.watch();
-            self.0.subscriptions.tell(watcher, context.peer.clone());
+            let peer = context.peer.clone();
+            self.0.subscriptions.tell(self.0.settings(), watcher, peer);
         }
-        if self.0.core.middleware.is_empty() {
+        let is_restored = context.extensions.get::<Restored>().is_some();
+        if is_restored || self.0.core.middleware.is_empty() {
             return;
         }
         let passing = async {
@@ -188,6 +190,12 @@ impl ServerHandler for Adapter {
         params: InitializeRequestParams,
         request: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
+        self.0.enter(&request.extensions);
+        if request.extensions.get::<Restored>().is_some() {
+            // The client does not know that it begins again: neither does middleware.
+            request.peer.set_peer_info(params.clone());
+            return self.negotiate_initialize(&params);
+        }
         self.plain(params, request).await
     }
 

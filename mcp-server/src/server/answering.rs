@@ -5,6 +5,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use super::completing;
 use super::pages::{self, Listed, Page};
 use super::refusals::{insufficient_scope, refuse, unknown, unknown_method, unknown_resource};
 use super::registry::{RegisteredTool, Registry, Selection};
-use super::subscriptions;
+use super::subscriptions::{self, not_kept};
 use super::tasks::task_options;
 use super::view::{Asked, Begun, Occasion, Ran, Round, View, is_stateless};
 use crate::ask;
@@ -330,12 +331,24 @@ impl Answered for OtherRequest {
                 view.answer_task(&params.task_id, answers, request).await?;
             }
             Self::CancelTask(params) => view.end_task(&params.task_id, request).await?,
-            Self::Subscribe(params) => subscribe(view, params, request)?,
-            Self::Unsubscribe(params) => view.subscriptions.remove(&params.uri),
+            Self::Subscribe(params) => subscribe(view, params, request).await?,
+            Self::Unsubscribe(params) => {
+                let removed = view.settings().change(|chosen| {
+                    chosen.subscriptions.remove(&params.uri);
+                    Ok::<_, Infallible>(())
+                });
+                removed.await.map(drop).map_err(|error| not_kept(&error))?;
+            }
             Self::SetLevel(_) if is_stateless(request) => {
                 return Err(unknown_method("logging/setLevel").into());
             }
-            Self::SetLevel(params) => view.set_level(params.level.into()),
+            Self::SetLevel(params) => {
+                let set = view.settings().change(|chosen| {
+                    chosen.level = Some(params.level);
+                    Ok::<_, Infallible>(())
+                });
+                set.await.map(drop).map_err(|error| not_kept(&error))?;
+            }
             Self::Ping => {}
             // It has an answer of its own.
             Self::Listen(_) => return Err(unknown_method("subscriptions/listen").into()),
@@ -377,7 +390,7 @@ async fn complete(
     }
 }
 
-fn subscribe(
+async fn subscribe(
     view: &View,
     params: SubscribeRequestParams,
     request: &RequestContext<RoleServer>,
@@ -389,7 +402,7 @@ fn subscribe(
         .resource(&params.uri, Selection::new(None, &caller));
     let found = found.ok_or_else(|| unknown_resource(&params.uri, None))?;
     check_scopes(&params.uri, &found.scopes, &caller)?;
-    view.subscriptions.add(params.uri)
+    subscriptions::add(view.settings(), params.uri).await
 }
 
 /// Tells a subscription of changes until it ends.

@@ -307,12 +307,18 @@ impl Server {
     fn router(&self, edge: &EdgeConfig, local: bool) -> Router {
         let limits = SessionLimits {
             max: self.settings.max_sessions,
+            max_per_principal: self.settings.max_sessions_per_principal,
             idle: self.settings.session_idle,
+            max_age: self.settings.session_max_age,
             ..SessionLimits::default()
         };
         let options = HttpOptions {
             edge: edge.clone(),
-            sessions: Arc::new(Sessions::new(limits, self.shutdown.finished().clone())),
+            sessions: Sessions::new(
+                limits,
+                Arc::clone(&self.core.store),
+                self.shutdown.finished().clone(),
+            ),
             shutdown: self.shutdown.clone(),
         };
         let adapter = self.adapter(Connection::Http { local });

@@ -1,16 +1,19 @@
 //! [`Subscriptions`]: what the client of one connection hears of changes.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use kv_core::Error as StoreError;
 use rmcp::service::{Peer, ServiceError, SubscriptionContext, SubscriptionSendError};
 use rmcp::{ErrorData, RoleServer};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::changes::{Changed, Watcher};
+use crate::error::chain;
+use crate::transport::Settings;
 use crate::types::{ResourceUpdatedNotificationParam, SubscriptionFilter};
 
 /// How many resources one client may watch.
@@ -24,8 +27,6 @@ const LONGEST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(60);
 /// `subscriptions/listen` asks for.
 #[derive(Default)]
 pub(crate) struct Subscriptions {
-    /// Made when it is needed: on a stateless connection, of which each call is one, it never is.
-    uris: OnceLock<Arc<Mutex<BTreeSet<String>>>>,
     /// Ends what the session is told, together with the connection.
     telling: OnceLock<DropGuard>,
     /// Watches since before the acknowledgements that are under way, so that the changes which
@@ -34,46 +35,27 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Adds a resource to those that a session watches.
-    ///
-    /// # Errors
-    ///
-    /// When it watches 1,000 already.
-    pub(crate) fn add(&self, uri: String) -> Result<(), ErrorData> {
-        let mut uris = lock(self.uris());
-        if uris.len() >= MAX_WATCHED && !uris.contains(&uri) {
-            let message = format!("a session may subscribe to {MAX_WATCHED} resources");
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        uris.insert(uri);
-        Ok(())
-    }
-
-    /// Removes a resource from those that a session watches.
-    pub(crate) fn remove(&self, uri: &str) {
-        lock(self.uris()).remove(uri);
-    }
-
     /// Begins to tell a session of changes. Once is enough.
-    pub(crate) fn tell(&self, mut watcher: Watcher, peer: Peer<RoleServer>) {
+    pub(crate) fn tell(
+        &self,
+        settings: &Arc<Settings>,
+        mut watcher: Watcher,
+        peer: Peer<RoleServer>,
+    ) {
         let over = CancellationToken::new();
         if self.telling.set(over.clone().drop_guard()).is_err() {
             return;
         }
-        let uris = Arc::clone(self.uris());
+        let settings = Arc::clone(settings);
         let telling = async move {
             while let Some(changed) = watcher.changed().await {
-                let uris: Vec<_> = changed.of(&*lock(&uris)).cloned().collect();
+                let uris = changed.of(&settings.subscriptions()).cloned().collect();
                 if tell_session(&changed, uris, &peer).await.is_err() {
                     break;
                 }
             }
         };
         tokio::spawn(over.run_until_cancelled_owned(telling));
-    }
-
-    fn uris(&self) -> &Arc<Mutex<BTreeSet<String>>> {
-        self.uris.get_or_init(Arc::default)
     }
 
     /// Watches from now on for a subscription that is about to be acknowledged, and no longer for
@@ -95,6 +77,34 @@ impl fmt::Debug for Subscriptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriptions").finish_non_exhaustive()
     }
+}
+
+/// Adds a resource to those that a session watches.
+///
+/// # Errors
+///
+/// When it watches 1,000 already, and when its record cannot be written.
+pub(crate) async fn add(settings: &Settings, uri: String) -> Result<(), ErrorData> {
+    let added = settings.change(|chosen| {
+        let uris = &mut chosen.subscriptions;
+        if uris.len() >= MAX_WATCHED && !uris.contains(&uri) {
+            let message = format!("a session may subscribe to {MAX_WATCHED} resources");
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        uris.insert(uri.clone());
+        Ok(())
+    });
+    added.await.map_err(|error| not_kept(&error))?
+}
+
+/// The error of a setting that the session's record has no place for.
+pub(crate) fn not_kept(error: &StoreError) -> ErrorData {
+    if let StoreError::TooLarge { .. } = error {
+        let message = "the session's subscriptions are too large for the store of the server";
+        return ErrorData::invalid_params(message, None);
+    }
+    tracing::error!(error = chain(error), "what a session sets cannot be kept");
+    ErrorData::internal_error("what the session sets cannot be kept", None)
 }
 
 /// Tells a subscription of changes, of those of resources as long as its client may read them, until

@@ -1,6 +1,6 @@
 //! [`View`]: the server as one connection sees it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::http::request::Parts;
 use rmcp::service::{NotificationContext, RequestContext};
@@ -14,9 +14,9 @@ use crate::auth::{Caller, Principal};
 use crate::context::{Call, Listener, Message, States};
 use crate::error::{Asks, chain};
 use crate::state::RequestState;
-use crate::transport::{Connection, SessionMark};
+use crate::transport::{Connection, SessionMark, Settings};
 use crate::types::{Extensions, InputRequiredResult, InputResponses, JsonObject, ProtocolVersion};
-use crate::{Context, LogLevel, ServerHandle};
+use crate::{Context, ServerHandle};
 
 /// The server as one connection sees it.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(crate) struct View {
     pub(super) connection: Connection,
     /// Behind an `Arc`, as a token's own count takes a lock.
     pub(super) stopping: Arc<CancellationToken>,
-    /// The least grave message that the client of a session wants to hear.
-    level: Mutex<LogLevel>,
+    /// What the client has set. That of an HTTP session comes with its first message.
+    settings: OnceLock<Arc<Settings>>,
     pub(super) subscriptions: Subscriptions,
 }
 
@@ -41,17 +41,21 @@ impl View {
             core,
             connection,
             stopping,
-            level: Mutex::new(LogLevel::Info),
+            settings: OnceLock::new(),
             subscriptions: Subscriptions::default(),
         }
     }
 
-    pub(super) fn level(&self) -> LogLevel {
-        *lock(&self.level)
+    /// Returns what the client has set; on a stateless connection, nothing.
+    pub(super) fn settings(&self) -> &Arc<Settings> {
+        self.settings.get_or_init(Arc::default)
     }
 
-    pub(super) fn set_level(&self, level: LogLevel) {
-        *lock(&self.level) = level;
+    /// Takes up the session of a message.
+    pub(super) fn enter(&self, extensions: &Extensions) {
+        if let Some(mark) = extensions.get::<SessionMark>() {
+            let _ = self.settings.set(Arc::clone(&mark.settings));
+        }
     }
 
     /// Begins a call: collects what its component may know, and what the calls before it, that this
@@ -135,7 +139,7 @@ impl View {
             Connection::Single { session } => Some(Arc::clone(session)),
             Connection::Http { .. } => {
                 let session = extensions.get::<SessionMark>();
-                session.map(|mark| Arc::clone(&mark.0))
+                session.map(|mark| Arc::clone(&mark.id))
             }
         }
     }
@@ -148,7 +152,7 @@ impl View {
         way: Way,
     ) -> Context {
         let level = match &way {
-            Way::Request(_) => Some(self.level()),
+            Way::Request(_) => Some(self.settings().level()),
             Way::Replay(_) | Way::Nobody => request.meta.log_level().map(Into::into),
         };
         Context::new(Call {
@@ -210,7 +214,7 @@ impl View {
             request_state: RequestState::default(),
             listener: Listener {
                 peer: Some(notification.peer.clone()),
-                level: Some(self.level()),
+                level: Some(self.settings().level()),
                 progress: None,
             },
             asker: Asker::nobody(),

@@ -1,10 +1,15 @@
 //! How clients connect: standard input and output, streamable HTTP, or memory.
 
 pub(crate) mod http;
+mod session;
 pub(crate) mod stdio;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
+
+use crate::hash::hex;
+
+pub(crate) use http::Restored;
+pub(crate) use session::{Chosen, SessionMark, Settings};
 
 /// How clients connect to a server, for [`Server::serve`](crate::Server::serve).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,17 +36,8 @@ impl Connection {
     pub(crate) fn single() -> Self {
         let mut id = [0; 16];
         getrandom::fill(&mut id).expect("the system has random numbers");
-        let session = id.iter().fold(String::with_capacity(32), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
         Self::Single {
-            session: session.into(),
+            session: hex(&id).into(),
         }
     }
 }
-
-/// The session of an HTTP request, put into it by the session manager after it has found the
-/// session. A header alone proves nothing: stateless requests may carry any.
-#[derive(Clone, Debug)]
-pub(crate) struct SessionMark(pub(crate) Arc<str>);

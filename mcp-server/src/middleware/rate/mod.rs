@@ -2,7 +2,7 @@
 
 mod limit;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use rmcp::ErrorData;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use self::limit::{Limit, Usage};
 use super::params::Answer;
 use super::{CallError, Message, Middleware, Next};
+use crate::hash::sha256_hex;
 use crate::types::ErrorCode;
 
 /// The error code of a request that is one too many.
@@ -236,7 +236,7 @@ impl RateLimiting {
         message: &Message,
     ) -> kv_core::Result<Result<u32, Duration>> {
         let store = shared.store.as_ref().unwrap_or(message.cx().store());
-        let key = format!("{}:{}", shared.name, hex(key));
+        let key = format!("{}:{}", shared.name, sha256_hex(key));
         let (limit, lease) = (self.limit, self.limit.lease());
         let now = store.clock().now().as_micros();
         let mut taken = Err(Duration::ZERO);
@@ -283,16 +283,6 @@ impl Middleware for RateLimiting {
             }
         }
     }
-}
-
-/// Returns the hash of a client's key, which may be of any length and need not be in the store.
-fn hex(key: &str) -> String {
-    let hash = Sha256::digest(key);
-    hash.iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 impl fmt::Debug for RateLimiting {

@@ -47,7 +47,7 @@ where
     let endless = endless(request.method(), request.headers());
     let principal = request.extensions().get::<Principal>().cloned();
     let delete = request.method() == Method::DELETE;
-    let (mut response, refused) = sessions::observe(principal, next(request)).await;
+    let (mut response, refused) = sessions::observe(principal.as_ref(), next(request)).await;
     if delete && response.status() == StatusCode::ACCEPTED {
         // The session has ended by now. Python's SDK takes 202 for a failure.
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -110,11 +110,19 @@ fn refusal(refused: Refused) -> Response {
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests of this session are running",
         ),
+        Refused::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the client says too much of itself for a session",
+        ),
+        Refused::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "sessions cannot be read or written at the moment",
+        ),
     };
     let response = rpc_error(status, INVALID_REQUEST, message);
     match refused {
-        Refused::Full | Refused::Busy => try_later(response),
-        Refused::Gone | Refused::IdInUse => response,
+        Refused::Full | Refused::Busy | Refused::Unavailable => try_later(response),
+        Refused::Gone | Refused::IdInUse | Refused::TooLarge => response,
     }
 }
 

@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::http::Request;
+use axum::response::Response;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rmcp::ServerHandler;
@@ -36,9 +37,10 @@ use tower::service_fn;
 use self::answer::answer;
 use self::body::{BodyLimits, check_message};
 pub(crate) use self::config::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
+use self::edge::MCP_SESSION_ID;
 pub(crate) use self::edge::protect;
 pub(crate) use self::serve::{bind, serve};
-pub(crate) use self::sessions::{SessionLimits, Sessions};
+pub(crate) use self::sessions::{Home, Restored, SessionLimits, Sessions};
 pub(crate) use self::shutdown::Shutdown;
 
 /// What [`mcp_router`] needs beside the handler.
@@ -46,7 +48,7 @@ pub(crate) use self::shutdown::Shutdown;
 pub(crate) struct HttpOptions {
     /// Gives the path and the largest body.
     pub(crate) edge: EdgeConfig,
-    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) sessions: Sessions,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -67,17 +69,29 @@ pub(crate) fn mcp_router<H: ServerHandler + Clone>(handler: H, options: HttpOpti
         .with_cancellation_token(shutdown.finished().clone())
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
+    sessions.serve_by(handler.clone());
+    let manager = Arc::new(sessions.clone());
+    let service = StreamableHttpService::new(move || Ok(handler.clone()), manager, config);
     let limits = BodyLimits::new(edge.max_body_bytes());
-    let endpoint = Arc::new((service, limits, shutdown));
-    let service = service_fn(move |request: Request| {
+    let endpoint = Arc::new((service, limits, shutdown, sessions));
+    let service = service_fn(move |request: Request<Body>| {
         let endpoint = Arc::clone(&endpoint);
         async move {
-            let (service, limits, shutdown) = &*endpoint;
+            let (service, limits, shutdown, sessions) = &*endpoint;
             // Boxed here, as the future is large and would be copied with each of ours.
-            let rmcp = |request| {
-                let answer: BoxFuture<'_, _> = Box::pin(service.handle(request));
-                answer.map(|response| response.map(Body::new))
+            let rmcp = |request: Request<_>| -> BoxFuture<'_, Response> {
+                if !request.headers().contains_key(MCP_SESSION_ID) {
+                    let answer: BoxFuture<'_, _> = Box::pin(service.handle(request));
+                    return Box::pin(answer.map(|response| response.map(Body::new)));
+                }
+                Box::pin(async {
+                    let (parts, body) = request.into_parts();
+                    if sessions.prepare(&parts).await.is_err() {
+                        return Response::default();
+                    }
+                    let request = Request::from_parts(parts, body);
+                    service.handle(request).await.map(Body::new)
+                })
             };
             let checked = |request| check_message(limits, request, rmcp);
             Ok::<_, Infallible>(answer(shutdown, request, checked).await)

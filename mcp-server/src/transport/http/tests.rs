@@ -7,6 +7,7 @@ mod in_process;
 mod json;
 mod message;
 mod owner;
+mod restore;
 mod resume;
 mod running;
 mod session;
@@ -21,6 +22,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use kv_core::{Clock, Store, Timestamp};
+use kv_memory::MemoryStore;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
     ProgressNotificationParam, ServerCapabilities, ServerConfig, SubscriptionFilter,
@@ -30,6 +33,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::serve::serve_at_most;
 use super::{
@@ -97,7 +101,7 @@ impl ServerHandler for Handler {
 struct Server {
     address: SocketAddr,
     handler: Handler,
-    sessions: Arc<Sessions>,
+    sessions: Sessions,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
 }
@@ -110,8 +114,19 @@ struct Setup {
     max_body_bytes: usize,
     path: &'static str,
     limits: SessionLimits,
+    store: Arc<dyn Store>,
     max_connections: usize,
     grace: Duration,
+}
+
+/// The time of tokio, which tests can stop.
+#[derive(Debug)]
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH.checked_add(self.0.elapsed()).unwrap()
+    }
 }
 
 impl Default for Setup {
@@ -123,6 +138,11 @@ impl Default for Setup {
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             path: "/mcp",
             limits: SessionLimits::default(),
+            store: Arc::new(
+                MemoryStore::builder()
+                    .clock(TokioClock(Instant::now()))
+                    .build(),
+            ),
             max_connections: 4096,
             grace: Duration::from_secs(5),
         }
@@ -132,7 +152,7 @@ impl Default for Setup {
 impl Setup {
     /// Builds the protected router: MCP at its path, `/health`, `/echo`, which reads a body, and
     /// `/endless`.
-    fn router(&self) -> (Router, Handler, Arc<Sessions>, Shutdown) {
+    fn router(&self) -> (Router, Handler, Sessions, Shutdown) {
         let edge = EdgeConfig::new(
             self.base_url,
             &self.allowed_hosts,
@@ -142,7 +162,8 @@ impl Setup {
         )
         .unwrap();
         let shutdown = Shutdown::default();
-        let sessions = Arc::new(Sessions::new(self.limits, shutdown.finished().clone()));
+        let store = Arc::clone(&self.store);
+        let sessions = Sessions::new(self.limits, store, shutdown.finished().clone());
         let handler = Handler {
             calls: Arc::default(),
             permits: Arc::new(Semaphore::new(0)),
@@ -152,7 +173,7 @@ impl Setup {
         let endless = Arc::clone(&handler.endless);
         let options = HttpOptions {
             edge: edge.clone(),
-            sessions: Arc::clone(&sessions),
+            sessions: sessions.clone(),
             shutdown: shutdown.clone(),
         };
         let router = mcp_router(handler.clone(), options)

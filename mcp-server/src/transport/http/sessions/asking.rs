@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::record::Owner;
 use crate::Principal;
 
 /// What rmcp has no status for.
@@ -15,10 +16,14 @@ pub(in crate::transport::http) enum Refused {
     IdInUse,
     /// Too many requests of the session are running.
     Busy,
+    /// The client says too much of itself.
+    TooLarge,
+    /// The store does not answer.
+    Unavailable,
 }
 
 struct Asking {
-    principal: Option<Principal>,
+    owner: Option<Owner>,
     refused: Cell<Option<Refused>>,
 }
 
@@ -28,11 +33,11 @@ tokio::task_local! {
 
 /// Runs `answer` to a request of `principal` and returns why the sessions refused it, if they did.
 pub(in crate::transport::http) async fn observe<T>(
-    principal: Option<Principal>,
+    principal: Option<&Principal>,
     answer: impl Future<Output = T>,
 ) -> (T, Option<Refused>) {
     let asking = Asking {
-        principal,
+        owner: principal.map(Owner::of),
         refused: Cell::new(None),
     };
     let observed = async {
@@ -43,15 +48,20 @@ pub(in crate::transport::http) async fn observe<T>(
 }
 
 /// Returns who asks, if the request was authenticated.
-pub(super) fn principal() -> Option<Principal> {
-    let principal = ASKING.try_with(|asking| asking.principal.clone());
-    principal.ok().flatten()
+pub(super) fn owner() -> Option<Owner> {
+    let owner = ASKING.try_with(|asking| asking.owner.clone());
+    owner.ok().flatten()
+}
+
+/// Tells whether a client asks, and not one of rmcp's own tasks.
+pub(super) fn is_client() -> bool {
+    ASKING.try_with(|_| ()).is_ok()
 }
 
 /// Tells whether a session of `owner` is one of the caller's.
-pub(super) fn is_asked_by(owner: Option<&Principal>) -> bool {
-    let asked = ASKING.try_with(|asking| asking.principal.as_ref() == owner);
-    // rmcp's own tasks ask for nobody: they end sessions.
+pub(super) fn is_asked_by(owner: Option<&Owner>) -> bool {
+    let asked = ASKING.try_with(|asking| asking.owner.as_ref() == owner);
+    // rmcp's own tasks ask for nobody.
     asked.unwrap_or(true)
 }
 

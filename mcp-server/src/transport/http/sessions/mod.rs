@@ -1,9 +1,17 @@
-//! The sessions of clients that open with `initialize`: how many there may be, and when they end.
+//! The sessions of clients that open with `initialize`: how many there may be, when they end, and
+//! how they outlive the process that opened them.
 //!
-//! rmcp keeps a worker for each session (55 KiB when idle) and by itself bounds neither their
-//! number nor tells an abandoned session from a busy one. Here every request and stream of a
-//! session is counted; the worker of a session with none open is closed after a time, or earlier
-//! when room is needed.
+//! A session is a record in the store. rmcp keeps a worker for each one that it answers (55 KiB when
+//! idle) and by itself bounds neither their number nor tells an abandoned session from a busy one.
+//! Here every request and stream of a session is counted; the worker of a session with none open is
+//! stopped after a minute, and the next request makes another from the record, on whatever instance
+//! it arrives.
+//!
+//! ```text
+//! initialize:  create_session - worker - handshake - record
+//! a request:   prepare: worker here? - no: record - worker - handshake
+//!              has_session: record still there? - the worker's
+//! ```
 //!
 //! Session ids are rmcp's: version 4 UUIDs, 122 random bits. A client that
 //! reads its stream slowly can hold back 16 messages of it (rmcp's channel) and 16 more for
@@ -11,62 +19,89 @@
 //! connection.
 
 mod asking;
+mod record;
+mod restore;
 mod table;
+mod worker;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::stream::poll_fn;
+use futures_util::stream::{self, poll_fn};
 use futures_util::{Stream, StreamExt};
-use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
+use kv_core::{Error as StoreError, Store};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, GetExtensions, InitializeRequestParams,
+    ServerJsonRpcMessage,
+};
 use rmcp::transport::streamable_http_server::SessionManager;
 use rmcp::transport::streamable_http_server::session::local::{
-    LocalSessionManager, LocalSessionManagerError, SessionError, SessionTransport,
+    LocalSessionHandle, LocalSessionManager, LocalSessionManagerError, SessionError,
 };
 use rmcp::transport::streamable_http_server::session::{ServerSseMessage, SessionId};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::asking::{Refused, observe};
-use self::table::{Table, Use};
-use crate::transport::SessionMark;
+pub(crate) use self::record::Home;
+use self::record::{Record, Records};
+pub(crate) use self::restore::Restored;
+use self::restore::Restoring;
+use self::table::{Opened, Table, Use};
+use self::worker::SessionTransport;
+use crate::error::chain;
+use crate::transport::{Chosen, SessionMark, Settings};
 
 /// How often abandoned sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How many records are renewed at once.
+const RENEWALS: usize = 16;
+
 /// How many sessions there may be and how long they live with nothing open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionLimits {
-    /// Sessions at once.
+    /// Sessions at once that were opened or used here.
     pub(crate) max: usize,
+    /// Those of one principal among them.
+    pub(crate) max_per_principal: usize,
     /// From the end of the last request or stream.
     pub(crate) idle: Duration,
+    /// From `initialize`, however much it is used.
+    pub(crate) max_age: Duration,
     /// From `initialize`, when nothing follows it.
     pub(crate) init: Duration,
+    /// From the end of the last request or stream until its worker is stopped.
+    pub(crate) park: Duration,
 }
 
-/// 10,000 sessions, 30 minutes, 60 seconds.
+/// 10,000 sessions, 1,000 of one principal, 30 minutes, 7 days, 60 seconds, 60 seconds.
 impl Default for SessionLimits {
     fn default() -> Self {
         Self {
             max: 10_000,
+            max_per_principal: 1_000,
             idle: Duration::from_secs(30 * 60),
+            max_age: Duration::from_secs(7 * 24 * 60 * 60),
             init: Duration::from_secs(60),
+            park: Duration::from_secs(60),
         }
     }
 }
 
-/// rmcp's sessions, counted and bounded.
-#[derive(Debug)]
+/// The sessions of a server, counted and bounded.
+#[derive(Clone, Debug)]
 pub(crate) struct Sessions(Arc<Inner>);
 
 struct Inner {
     manager: LocalSessionManager,
+    records: Records,
     limits: SessionLimits,
     shutdown: CancellationToken,
     table: Mutex<Table>,
+    restoring: Restoring,
 }
 
 /// Why a request found no session.
@@ -80,30 +115,46 @@ pub(crate) enum SessionsError {
     IdInUse,
     #[error("all {0} requests that a session may have at once are running")]
     Busy(usize),
+    #[error("the client says too much of itself")]
+    TooLarge,
+    #[error("the session cannot be read or written")]
+    Store(#[source] StoreError),
     #[error(transparent)]
     Local(LocalSessionManagerError),
 }
 
 impl Sessions {
-    /// Makes room for sessions. The task that ends abandoned ones starts with the first session
-    /// and ends with `shutdown`.
-    pub(crate) fn new(limits: SessionLimits, shutdown: CancellationToken) -> Self {
+    /// Makes room for sessions, whose records are in `store`. The task that ends abandoned ones
+    /// starts with the first session and ends with `shutdown`.
+    pub(crate) fn new(
+        limits: SessionLimits,
+        store: Arc<dyn Store>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let mut manager = LocalSessionManager::default();
         // rmcp counts a running request as idle time.
         manager.session_config.keep_alive = None;
         manager.session_config.init_timeout = Some(limits.init);
         Self(Arc::new(Inner {
             manager,
+            records: Records::new(store, &limits),
             limits,
             shutdown,
             table: Mutex::default(),
+            restoring: Restoring::default(),
         }))
     }
 
-    /// Returns the number of sessions.
+    /// Returns the number of sessions that were opened or used here.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.table().len()
+    }
+
+    /// Returns the number of sessions that have a worker here.
+    #[cfg(test)]
+    pub(crate) fn workers(&self) -> usize {
+        self.0.table().workers()
     }
 
     fn start_sweeping(&self) {
@@ -112,6 +163,31 @@ impl Sessions {
             table.sweeping = true;
             tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.shutdown.clone()));
         }
+    }
+
+    /// Takes note of a session whose worker rmcp has just made.
+    fn begin(
+        &self,
+        id: &SessionId,
+        local: <LocalSessionManager as SessionManager>::Transport,
+        record: Option<&Record>,
+    ) -> (SessionTransport, Arc<Settings>) {
+        let chosen = record.map_or_else(Chosen::default, |record| record.chosen.clone());
+        let settings = Arc::new(Settings::new(self.0.records.home(id), chosen));
+        let owner = match record {
+            Some(record) => record.owner.clone(),
+            None => asking::owner(),
+        };
+        let generation = self.0.table().insert(
+            SessionId::clone(id),
+            owner,
+            Arc::clone(&settings),
+            record.map(Record::ends),
+        );
+        self.start_sweeping();
+        let (sessions, id) = (Arc::downgrade(&self.0), SessionId::clone(id));
+        let transport = SessionTransport::new(local, sessions, id, generation);
+        (transport, settings)
     }
 }
 
@@ -124,7 +200,7 @@ async fn sweep(inner: Weak<Inner>, shutdown: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let Some(inner) = inner.upgrade() else { return };
-        inner.close_abandoned();
+        inner.sweep().await;
     }
 }
 
@@ -134,51 +210,127 @@ impl Inner {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close_abandoned(self: &Arc<Self>) {
-        let expired = self.table().remove_abandoned(&self.limits);
-        for id in expired {
-            self.close_worker(id);
+    async fn sweep(self: &Arc<Self>) {
+        let mut to_renew = Vec::new();
+        self.stop(|table| {
+            let swept = table.sweep(&self.limits);
+            to_renew = swept.to_renew;
+            swept.stopped
+        })
+        .await;
+        stream::iter(to_renew)
+            .for_each_concurrent(RENEWALS, |(id, ends)| async move {
+                match self.records.renew(&id, ends).await {
+                    Ok(true) => {}
+                    Ok(false) => self.end_here(&id).await,
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "a session was not renewed");
+                    }
+                }
+            })
+            .await;
+    }
+
+    /// Stops the workers of the sessions that `pick` takes out of the table, or takes the worker
+    /// from. Workers come and go under both locks, so that none is taken for another of its session.
+    async fn stop<I>(&self, pick: impl FnOnce(&mut Table) -> I)
+    where
+        I: IntoIterator<Item = SessionId>,
+    {
+        let mut handles = self.manager.sessions.write().await;
+        let picked = pick(&mut self.table());
+        let stopped: Vec<_> = picked
+            .into_iter()
+            .filter_map(|id| handles.remove(&id))
+            .collect();
+        drop(handles);
+        for handle in stopped {
+            close(handle);
         }
     }
 
-    /// Tells a session's worker to end, without waiting: it may be busy with a slow reader.
-    fn close_worker(self: &Arc<Self>, id: SessionId) {
-        let inner = Arc::clone(self);
-        tokio::spawn(async move {
-            if let Err(error) = inner.manager.close_session(&id).await {
-                tracing::debug!(%error, "a session's worker did not close");
-            }
-        });
+    /// Ends a session that has ended elsewhere.
+    async fn end_here(&self, id: &SessionId) {
+        self.stop(|table| table.forget(id).then(|| SessionId::clone(id)))
+            .await;
     }
 
-    /// Takes a place for a new session, if need be that of an idle one.
-    fn reserve(self: &Arc<Self>) -> Result<Reserved, SessionsError> {
-        let evicted = self.table().reserve(self.limits.max)?;
-        if let Some(id) = evicted {
-            self.close_worker(id);
+    /// Takes note that a worker has ended by itself.
+    async fn worker_ended(&self, id: &SessionId, generation: u64) {
+        self.stop(|table| {
+            let has_ended = table.worker_ended(id, generation);
+            has_ended.then(|| SessionId::clone(id))
+        })
+        .await;
+    }
+
+    /// Takes a place for a session, if need be that of an idle one, which ends.
+    async fn reserve(
+        self: &Arc<Self>,
+        owner: Option<&record::Owner>,
+    ) -> Result<Reserved, SessionsError> {
+        let mut reserved = Ok(None);
+        self.stop(|table| {
+            reserved = table.reserve(&self.limits, owner);
+            reserved.as_ref().ok().cloned().flatten()
+        })
+        .await;
+        if let Some(id) = reserved? {
+            let inner = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Err(error) = inner.records.remove(&id).await {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "a session that gave way is in the store"
+                    );
+                }
+            });
         }
         Ok(Reserved(Arc::clone(self)))
     }
 
     /// Counts a request or stream of a session until the guard is dropped.
-    fn open(self: &Arc<Self>, id: &SessionId, usage: Use) -> Result<Open, SessionsError> {
-        self.table().open(id, &usage)?;
-        Ok(Open {
+    async fn open(self: &Arc<Self>, id: &SessionId, usage: Use) -> Result<Open, SessionsError> {
+        let opened = self.table().open(id, &usage)?;
+        let open = Open {
             inner: Arc::clone(self),
             id: SessionId::clone(id),
             usage,
-        })
+            opened,
+        };
+        if opened.is_first {
+            // The client has the session: it lives on from now.
+            self.renew(id).await?;
+        }
+        Ok(open)
     }
+
+    /// Lets the record of a session live on.
+    async fn renew(&self, id: &SessionId) -> Result<(), SessionsError> {
+        let ends = self.table().ends(id).ok_or(SessionsError::Gone)?;
+        let is_there = self
+            .records
+            .renew(id, ends)
+            .await
+            .map_err(SessionsError::Store)?;
+        if is_there {
+            return Ok(());
+        }
+        self.end_here(id).await;
+        Err(SessionsError::Gone)
+    }
+}
+
+/// Tells a session's worker to end, without waiting: it may be busy with a slow reader.
+fn close(handle: LocalSessionHandle) {
+    tokio::spawn(async move {
+        // One that has ended by itself does not listen.
+        let _ = handle.close().await;
+    });
 }
 
 /// A place that becomes a session, or is given back.
 struct Reserved(Arc<Inner>);
-
-impl Reserved {
-    fn fill(self, id: SessionId) {
-        self.0.table().insert(id);
-    }
-}
 
 impl Drop for Reserved {
     fn drop(&mut self) {
@@ -191,11 +343,13 @@ struct Open {
     inner: Arc<Inner>,
     id: SessionId,
     usage: Use,
+    opened: Opened,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.inner.table().close(&self.id, &self.usage);
+        let mut table = self.inner.table();
+        table.close(&self.id, &self.usage, self.opened);
     }
 }
 
@@ -203,7 +357,6 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("limits", &self.limits)
-            .field("sessions", &self.table().len())
             .finish_non_exhaustive()
     }
 }
@@ -214,7 +367,12 @@ fn report<T>(result: Result<T, SessionsError>) -> Result<T, SessionsError> {
         Err(SessionsError::Gone) => asking::refuse(Refused::Gone),
         Err(SessionsError::IdInUse) => asking::refuse(Refused::IdInUse),
         Err(SessionsError::Busy(_)) => asking::refuse(Refused::Busy),
-        _ => {}
+        Err(SessionsError::TooLarge) => asking::refuse(Refused::TooLarge),
+        Err(SessionsError::Store(error)) => {
+            tracing::error!(error = chain(error), "a session cannot be read or written");
+            asking::refuse(Refused::Unavailable);
+        }
+        Ok(_) | Err(SessionsError::Local(_)) => {}
     }
     result
 }
@@ -232,6 +390,15 @@ impl From<LocalSessionManagerError> for SessionsError {
     }
 }
 
+impl From<StoreError> for SessionsError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::TooLarge { .. } => Self::TooLarge,
+            error => Self::Store(error),
+        }
+    }
+}
+
 /// Keeps `open` until the stream ends or is dropped.
 fn hold<S: Stream>(stream: S, open: Open) -> impl Stream<Item = S::Item> + use<S> {
     let mut open = Some(open);
@@ -241,38 +408,84 @@ fn hold<S: Stream>(stream: S, open: Open) -> impl Stream<Item = S::Item> + use<S
     }))
 }
 
+/// Returns what a client says of itself in `initialize`.
+fn of_initialize(message: &ClientJsonRpcMessage) -> Option<InitializeRequestParams> {
+    match message {
+        ClientJsonRpcMessage::Request(request) => match &request.request {
+            ClientRequest::InitializeRequest(initialize) => Some(initialize.params.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 impl SessionManager for Sessions {
     type Error = SessionsError;
     type Transport = SessionTransport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
-        let place = report(self.0.reserve())?;
-        let (id, transport) = self.0.manager.create_session().await?;
-        place.fill(SessionId::clone(&id));
-        self.start_sweeping();
+        let _place = report(self.0.reserve(asking::owner().as_ref()).await)?;
+        let (id, local) = self.0.manager.create_session().await?;
+        let (transport, _) = self.begin(&id, local, None);
         Ok((id, transport))
     }
 
     async fn initialize_session(
         &self,
         id: &SessionId,
-        message: ClientJsonRpcMessage,
+        mut message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
-        let _open = report(self.0.open(id, Use::Initialize))?;
+        let _open = report(self.0.open(id, Use::Initialize).await)?;
+        let initialize = of_initialize(&message);
+        self.mark(id, &mut message);
         let answer = self.0.manager.initialize_session(id, message).await;
-        report(answer.map_err(Into::into))
+        let answer = report(answer.map_err(Into::into))?;
+        if let Some(initialize) = initialize
+            && matches!(answer, ServerJsonRpcMessage::Response(_))
+        {
+            let created = self.0.records.create(id, asking::owner(), initialize).await;
+            match report(created.map_err(Into::into)) {
+                Ok(ends) => self.0.table().make_usable(id, Some(ends)),
+                Err(error) => {
+                    self.0.end_here(id).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(answer)
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        Ok(self.0.table().touch(id))
+        let Some(settings) = self.0.table().touch(id) else {
+            return Ok(false);
+        };
+        if !self.0.records.are_shared() {
+            return Ok(true);
+        }
+        let entry = report(self.0.records.get(id).await.map_err(Into::into))?;
+        let Some(entry) = entry else {
+            self.0.end_here(id).await;
+            return Ok(false);
+        };
+        settings.follow(entry.revision.as_ref(), || {
+            let record: Record = entry.value.decode().ok()?;
+            Some(record.chosen)
+        });
+        Ok(true)
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
-        if !self.0.table().remove(id) {
+        if !asking::is_client() {
+            // The worker has ended by itself, of which its transport tells.
+            return Ok(());
+        }
+        let found = report(self.0.find(id).await)?;
+        if found.is_none() {
             let _ = report::<()>(Err(SessionsError::Gone));
             return Ok(());
         }
-        self.0.close_worker(SessionId::clone(id));
+        report(self.0.records.remove(id).await.map_err(Into::into))?;
+        self.0.end_here(id).await;
         Ok(())
     }
 
@@ -281,13 +494,12 @@ impl SessionManager for Sessions {
         id: &SessionId,
         mut message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let mut usage = Use::Other;
-        if let ClientJsonRpcMessage::Request(request) = &mut message {
-            let mark = SessionMark(SessionId::clone(id));
-            request.request.extensions_mut().insert(mark);
-            usage = Use::Request(request.id.clone());
-        }
-        let open = report(self.0.open(id, usage))?;
+        let usage = match &message {
+            ClientJsonRpcMessage::Request(request) => Use::Request(request.id.clone()),
+            _ => Use::Other,
+        };
+        self.mark(id, &mut message);
+        let open = report(self.0.open(id, usage).await)?;
         let stream = self.0.manager.create_stream(id, message).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }
@@ -295,9 +507,10 @@ impl SessionManager for Sessions {
     async fn accept_message(
         &self,
         id: &SessionId,
-        message: ClientJsonRpcMessage,
+        mut message: ClientJsonRpcMessage,
     ) -> Result<(), Self::Error> {
-        let _open = report(self.0.open(id, Use::Other))?;
+        self.mark(id, &mut message);
+        let _open = report(self.0.open(id, Use::Other).await)?;
         let accepted = self.0.manager.accept_message(id, message).await;
         report(accepted.map_err(Into::into))
     }
@@ -306,7 +519,7 @@ impl SessionManager for Sessions {
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, Use::Other))?;
+        let open = report(self.0.open(id, Use::Other).await)?;
         let stream = self.0.manager.create_standalone_stream(id).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
     }
@@ -316,8 +529,38 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let open = report(self.0.open(id, Use::Other))?;
+        let open = report(self.0.open(id, Use::Other).await)?;
         let stream = self.0.manager.resume(id, last_event_id).await;
         Ok(hold(report(stream.map_err(Into::into))?, open))
+    }
+}
+
+impl Sessions {
+    /// Puts the session into a message of its client.
+    fn mark(&self, id: &SessionId, message: &mut ClientJsonRpcMessage) {
+        let extensions = match message {
+            ClientJsonRpcMessage::Request(request) => request.request.extensions_mut(),
+            ClientJsonRpcMessage::Notification(it) => it.notification.extensions_mut(),
+            _ => return,
+        };
+        if let Some(settings) = self.0.table().settings(id) {
+            let id = SessionId::clone(id);
+            extensions.insert(SessionMark { id, settings });
+        }
+    }
+}
+
+impl Inner {
+    /// Returns the record of a session of the caller.
+    async fn find(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<(kv_core::Entry, Record)>, SessionsError> {
+        let Some(entry) = self.records.get(id).await? else {
+            return Ok(None);
+        };
+        let record: Record = entry.value.decode()?;
+        let is_callers = asking::is_asked_by(record.owner.as_ref());
+        Ok(is_callers.then_some((entry, record)))
     }
 }

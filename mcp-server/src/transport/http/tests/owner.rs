@@ -11,7 +11,7 @@ use crate::Principal;
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 /// Sends a request as an authenticating layer in front of the router would hand it on.
-async fn send(
+pub(super) async fn send(
     client: &InProcess,
     principal: Option<&Principal>,
     method: Method,
@@ -34,7 +34,7 @@ async fn send(
     client.0.clone().oneshot(request).await.unwrap()
 }
 
-async fn open(client: &InProcess, owner: Option<&Principal>) -> String {
+pub(super) async fn open(client: &InProcess, owner: Option<&Principal>) -> String {
     let response = send(client, owner, Method::POST, None, INITIALIZE).await;
     let id = response.headers()["mcp-session-id"].to_str().unwrap();
     let id = id.to_owned();

@@ -1,0 +1,68 @@
+//! [`SessionTransport`]: rmcp's transport of one session, of whose end the sessions hear.
+
+use std::sync::Weak;
+
+use rmcp::RoleServer;
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use rmcp::transport::streamable_http_server::session::SessionId;
+use rmcp::transport::streamable_http_server::session::local::SessionTransport as Local;
+
+use super::Inner;
+
+/// rmcp's transport of one session, of whose end the sessions hear.
+pub(crate) struct SessionTransport {
+    local: Local,
+    /// Dropped with the transport.
+    _end: End,
+}
+
+impl SessionTransport {
+    pub(super) fn new(local: Local, sessions: Weak<Inner>, id: SessionId, generation: u64) -> Self {
+        let end = End {
+            sessions,
+            id,
+            generation,
+        };
+        Self { local, _end: end }
+    }
+}
+
+/// Tells the sessions that a worker has ended, when it is dropped.
+struct End {
+    sessions: Weak<Inner>,
+    id: SessionId,
+    generation: u64,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let Some(sessions) = self.sessions.upgrade() else {
+            return;
+        };
+        let (id, generation) = (SessionId::clone(&self.id), self.generation);
+        // Without a runtime the process ends.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { sessions.worker_ended(&id, generation).await });
+        }
+    }
+}
+
+impl Transport<RoleServer> for SessionTransport {
+    type Error = <Local as Transport<RoleServer>>::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        self.local.send(message)
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        self.local.receive().await
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.local.close().await
+    }
+}
