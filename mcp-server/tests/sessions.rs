@@ -49,7 +49,7 @@ impl Drop for Dropped {
 #[tool]
 async fn wait(dropped: State<Arc<Notify>>) {
     let _dropped = Dropped(Arc::clone(&dropped));
-    pending().await
+    pending::<()>().await;
 }
 
 #[resource("news://today")]
