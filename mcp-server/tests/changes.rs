@@ -62,7 +62,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    fn new(response: Response) -> Self {
+    pub(crate) fn new(response: Response) -> Self {
         assert_eq!(response.status(), StatusCode::OK);
         let buffer = String::new();
         Self { response, buffer }
@@ -78,7 +78,7 @@ impl Events {
     }
 
     /// Subscribes by protocol 2026-07-28, and reads the acknowledgement.
-    async fn subscribe(served: &Served, wanted: Value) -> (Self, Value) {
+    pub(crate) async fn subscribe(served: &Served, wanted: Value) -> (Self, Value) {
         let params = json!({ "notifications": wanted });
         let request = served.modern_request("subscriptions/listen", "", params);
         let mut events = Self::new(request.send().await.unwrap());
@@ -228,7 +228,7 @@ async fn clients_hear_of_what_is_disabled_and_enabled() {
     assert_eq!(events.heard().await.0, tools);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_one_instance_disables_the_others_hide_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = DiskStore::builder(folder.path().join("data"));

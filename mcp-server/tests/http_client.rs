@@ -91,11 +91,16 @@ impl Served {
 
     /// Opens a session by the handshake, and returns its id.
     pub(crate) async fn handshake(&self) -> String {
+        self.handshake_with(json!({})).await
+    }
+
+    /// Opens a session of a client that can do so much, and returns its id.
+    pub(crate) async fn handshake_with(&self, capabilities: Value) -> String {
         let initialize = json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",
             "params": {
                 "protocolVersion": "2025-11-25",
-                "capabilities": {},
+                "capabilities": capabilities,
                 "clientInfo": { "name": "test", "version": "1" },
             },
         });

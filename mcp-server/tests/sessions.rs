@@ -1,12 +1,16 @@
 //! Sessions that several instances of a server answer, on one store.
 
+use std::future::pending;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kv_disk::DiskStore;
 use mcp_server::middleware::{Message, Next};
-use mcp_server::{Context, Server, ServerBuilder, ServerHandle, ToolError, resource, tool};
-use serde_json::json;
+use mcp_server::{Context, Server, ServerBuilder, ServerHandle, State, ToolError, resource, tool};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::changes::Events;
 use crate::http_client::Served;
@@ -27,6 +31,27 @@ async fn client(cx: Context) -> String {
     cx.client_info().unwrap().name.clone()
 }
 
+#[tool]
+async fn ask_name(cx: Context, whose: String) -> Result<String, ToolError> {
+    let name = cx.elicit::<String>(format!("The name of {whose}?")).await?;
+    Ok(format!("{whose}: {:?}", name.accepted()))
+}
+
+/// Tells when it is dropped.
+struct Dropped(Arc<Notify>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[tool]
+async fn wait(dropped: State<Arc<Notify>>) {
+    let _dropped = Dropped(Arc::clone(&dropped));
+    pending::<()>().await;
+}
+
 #[resource("news://today")]
 async fn news() -> &'static str {
     "no news"
@@ -43,6 +68,7 @@ fn builder(folder: &Path) -> ServerBuilder {
         .tool(tell)
         .tool(count)
         .tool(client)
+        .tool(ask_name)
         .resource(news)
 }
 
@@ -100,6 +126,119 @@ async fn what_a_client_has_set_holds_on_all_instances() {
     handle.remove_tool("tell");
     let told = events.next().await.unwrap();
     assert_eq!(told["method"], "notifications/tools/list_changed", "{told}");
+}
+
+/// Begins a call in a session.
+async fn begin(served: &Served, session: &str, id: u64, tool: &str, arguments: Value) -> Events {
+    let params = json!({ "name": tool, "arguments": arguments });
+    let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+    let request = served.post().header("mcp-session-id", session).json(&call);
+    Events::new(request.send().await.unwrap())
+}
+
+/// Sends what has no answer.
+async fn send(served: &Served, session: &str, message: &Value) {
+    let request = served.post().header("mcp-session-id", session);
+    let response = request.json(message).send().await.unwrap();
+    assert_eq!(response.status(), 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_find_the_instance_that_has_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, _) = serve(builder(folder.path())).await;
+    let (second, _) = serve(builder(folder.path())).await;
+    let instances = [&first, &second];
+    let session = first.handshake_with(json!({ "elicitation": {} })).await;
+    let mut calls = Vec::new();
+    for turn in 0..6 {
+        let served = instances[turn % 2];
+        let arguments = json!({ "whose": format!("number {turn}") });
+        let id = 100 + u64::try_from(turn).unwrap();
+        let mut events = begin(served, &session, id, "ask_name", arguments).await;
+        let asked = events.next().await.unwrap();
+        assert_eq!(asked["method"], "elicitation/create", "{asked}");
+        calls.push((turn, events, asked));
+    }
+    for (turn, mut events, asked) in calls {
+        // Every other answer goes to the instance that has not asked.
+        let served = instances[(turn / 2) % 2];
+        let name = json!({ "value": format!("name {turn}") });
+        let answer = json!({
+            "jsonrpc": "2.0", "id": asked["id"],
+            "result": { "action": "accept", "content": name },
+        });
+        send(served, &session, &answer).await;
+        let result = events.next().await.unwrap();
+        let said = &result["result"]["structuredContent"]["result"];
+        let expected = format!("number {turn}: Some(\"name {turn}\")");
+        assert_eq!(said, &expected, "{result}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_cancelled_by_a_message_to_another_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let dropped = Arc::new(Notify::new());
+    let waiting = builder(folder.path())
+        .with_state(Arc::clone(&dropped))
+        .tool(wait);
+    let (first, _) = serve(waiting).await;
+    let (second, _) = serve(builder(folder.path())).await;
+    let session = first.handshake().await;
+    let _call = begin(&first, &session, 7, "wait", json!({})).await;
+    let other = json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 7 },
+    });
+    send(&second, &session, &other).await;
+    timeout(Duration::from_secs(10), dropped.notified())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_on_one_instance_ends_the_streams_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let dropped = Arc::new(Notify::new());
+    let waiting = builder(folder.path())
+        .with_state(Arc::clone(&dropped))
+        .tool(wait);
+    let (first, _) = serve(waiting).await;
+    let (second, _) = serve(builder(folder.path())).await;
+    let session = first.handshake().await;
+    let mut stream = Events::of_session(&first, &session).await;
+    let mut call = begin(&first, &session, 7, "wait", json!({})).await;
+    let deletion = reqwest::Client::new().delete(format!("http://{}/mcp", second.address));
+    let deleted = deletion
+        .header("mcp-session-id", &session)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), 204);
+    let ended = async {
+        assert_eq!(stream.next().await, None);
+        assert_eq!(call.next().await, None);
+        dropped.notified().await;
+    };
+    timeout(Duration::from_secs(10), ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_subscribed_hears_of_changes_on_other_instances() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, handle) = serve(builder(folder.path())).await;
+    let (second, _) = serve(builder(folder.path())).await;
+    // An instance hears others as soon as it has started.
+    for served in [&first, &second] {
+        served.call("count", json!({})).await;
+    }
+    let wanted = json!({ "resourceSubscriptions": ["news://today"] });
+    let (mut events, _) = Events::subscribe(&second, wanted).await;
+    handle.resource_updated("news://today");
+    let told = timeout(Duration::from_secs(10), events.next())
+        .await
+        .unwrap();
+    assert_eq!(told.unwrap()["method"], "notifications/resources/updated");
 }
 
 #[tokio::test(flavor = "multi_thread")]

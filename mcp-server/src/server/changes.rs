@@ -20,6 +20,8 @@ pub(crate) enum Change {
     Prompts,
     /// What is read at this URI.
     Content(Arc<str>),
+    /// Which is not known: it may be all of them.
+    Anything,
 }
 
 /// Where changes are told.
@@ -93,6 +95,7 @@ impl Changed {
             Change::Content(uri) => {
                 self.contents.insert(uri);
             }
+            Change::Anything => self.add_all(),
         }
     }
 

@@ -1,18 +1,20 @@
 //! [`Components`]: the registry of a running server, and what is told of its changes.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use kv_core::Store;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::bus::{Bus, Event, Heard};
 use super::changes::{Change, Changes, Watcher};
 use super::registry::{
     Completing, FoundResource, Provided, RegisteredPrompt, RegisteredTool, Registry, Selection,
 };
-use super::switches::{self, Disabled};
+use super::switches::Disabled;
+use crate::error::chain;
 use crate::types::JsonObject;
 use crate::{Error, Result};
 
@@ -24,6 +26,7 @@ pub(crate) struct Components {
     /// What there is. Held while `current` is replaced.
     all: Mutex<All>,
     changes: Changes,
+    bus: Arc<Bus>,
     provided: Box<Provided>,
     /// Held while [`Disabled`] goes from or to the store, so that what is read first is not taken
     /// for what is newest.
@@ -52,6 +55,7 @@ impl Components {
             current: ArcSwap::new(all.visible()),
             all: Mutex::new(all),
             changes: Changes::new(),
+            bus: Arc::new(Bus::new()),
             provided,
             store: AsyncMutex::new(None),
             following: OnceLock::new(),
@@ -60,13 +64,15 @@ impl Components {
 
     /// Disables what is disabled in `store`, from now on.
     pub(crate) async fn open(self: &Arc<Self>, store: &Arc<dyn Store>) -> Result<()> {
-        self.load(&**store).await?;
         *self.store.lock().await = Some(Arc::clone(store));
         let over = CancellationToken::new();
-        if store.info().shared && self.following.set(over.clone().drop_guard()).is_ok() {
-            let following = switches::follow(Arc::downgrade(self), Arc::clone(store));
+        if self.following.set(over.clone().drop_guard()).is_ok() {
+            let heard = self.bus.listen();
+            let following = follow(Arc::downgrade(self), Arc::clone(store), heard);
             tokio::spawn(over.run_until_cancelled_owned(following));
         }
+        self.bus.open(store);
+        self.load(&**store).await?;
         Ok(())
     }
 
@@ -82,6 +88,7 @@ impl Components {
         let store = self.store.lock().await;
         let store = store.as_deref().ok_or(Error::NotStarted)?;
         self.disable(Disabled::change(store, change).await?);
+        self.bus.tell(Event::Switched);
         Ok(())
     }
 
@@ -126,9 +133,15 @@ impl Components {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells of a change that is none of the registry.
-    pub(crate) fn tell(&self, change: Change) {
-        self.changes.tell(change);
+    /// Tells that what is read at `uri` has changed, on all instances.
+    pub(crate) fn content_changed(&self, uri: &str) {
+        self.changes.tell(Change::Content(uri.into()));
+        self.bus.tell(Event::Content(uri.to_owned()));
+    }
+
+    /// Returns what connects this instance with others.
+    pub(crate) const fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
 
     /// Watches for changes from now on.
@@ -176,5 +189,27 @@ impl Components {
 
     pub(crate) fn has_completions(&self) -> bool {
         self.current.load().has_completions()
+    }
+}
+
+/// Does here what other instances tell, for as long as the server is there.
+async fn follow(components: Weak<Components>, store: Arc<dyn Store>, mut heard: Heard) {
+    while let Some(event) = heard.next().await {
+        let Some(components) = components.upgrade() else {
+            return;
+        };
+        match event {
+            Event::Content(uri) => {
+                components.changes.tell(Change::Content(uri.into()));
+                continue;
+            }
+            Event::Anything => components.changes.tell(Change::Anything),
+            Event::Switched => {}
+            Event::Session(_) | Event::Answer { .. } | Event::Cancelled { .. } => continue,
+        }
+        if let Err(error) = components.load(&*store).await {
+            let error = chain(&error);
+            tracing::warn!(error, "cannot read which components are disabled");
+        }
     }
 }

@@ -236,9 +236,10 @@ impl ServerHandle {
             .items
     }
 
-    /// Tells the clients that have subscribed to `uri` that what is read there has changed.
+    /// Tells the clients that have subscribed to `uri` that what is read there has changed: those of
+    /// this instance at once, those of others that share the store within 2 seconds.
     pub fn resource_updated(&self, uri: &str) {
-        self.0.tell(Change::Content(uri.into()));
+        self.0.content_changed(uri);
     }
 
     pub(crate) fn components(&self) -> &Components {

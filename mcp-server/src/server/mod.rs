@@ -2,6 +2,7 @@
 
 mod adapter;
 mod answering;
+mod bus;
 mod changes;
 mod completing;
 mod components;
@@ -31,6 +32,7 @@ use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::adapter::Adapter;
+pub(crate) use self::bus::{Bus, Event, Heard};
 pub(crate) use self::components::Components;
 pub(crate) use self::core::Core;
 pub use self::handle::ServerHandle;
@@ -317,6 +319,7 @@ impl Server {
             sessions: Sessions::new(
                 limits,
                 Arc::clone(&self.core.store),
+                self.core.registry.bus(),
                 self.shutdown.finished().clone(),
             ),
             shutdown: self.shutdown.clone(),

@@ -41,6 +41,8 @@ use super::{
     mcp_router, protect,
 };
 
+use crate::server::Bus;
+
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{
     "protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -163,7 +165,8 @@ impl Setup {
         .unwrap();
         let shutdown = Shutdown::default();
         let store = Arc::clone(&self.store);
-        let sessions = Sessions::new(self.limits, store, shutdown.finished().clone());
+        let bus = Arc::new(Bus::new());
+        let sessions = Sessions::new(self.limits, store, &bus, shutdown.finished().clone());
         let handler = Handler {
             calls: Arc::default(),
             permits: Arc::new(Semaphore::new(0)),

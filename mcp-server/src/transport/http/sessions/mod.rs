@@ -19,6 +19,7 @@
 //! connection.
 
 mod asking;
+mod elsewhere;
 mod record;
 mod restore;
 mod table;
@@ -52,6 +53,7 @@ use self::restore::Restoring;
 use self::table::{Opened, Table, Use};
 use self::worker::SessionTransport;
 use crate::error::chain;
+use crate::server::Bus;
 use crate::transport::{Chosen, SessionMark, Settings};
 
 /// How often abandoned sessions are looked for.
@@ -98,6 +100,7 @@ pub(crate) struct Sessions(Arc<Inner>);
 struct Inner {
     manager: LocalSessionManager,
     records: Records,
+    bus: Arc<Bus>,
     limits: SessionLimits,
     shutdown: CancellationToken,
     table: Mutex<Table>,
@@ -124,11 +127,13 @@ pub(crate) enum SessionsError {
 }
 
 impl Sessions {
-    /// Makes room for sessions, whose records are in `store`. The task that ends abandoned ones
-    /// starts with the first session and ends with `shutdown`.
+    /// Makes room for sessions, whose records are in `store`; what concerns other instances goes
+    /// over `bus`. The tasks that end abandoned ones and hear others start with the first session and
+    /// end with `shutdown`.
     pub(crate) fn new(
         limits: SessionLimits,
         store: Arc<dyn Store>,
+        bus: &Arc<Bus>,
         shutdown: CancellationToken,
     ) -> Self {
         let mut manager = LocalSessionManager::default();
@@ -137,7 +142,8 @@ impl Sessions {
         manager.session_config.init_timeout = Some(limits.init);
         Self(Arc::new(Inner {
             manager,
-            records: Records::new(store, &limits),
+            records: Records::new(store, Arc::clone(bus), &limits),
+            bus: Arc::clone(bus),
             limits,
             shutdown,
             table: Mutex::default(),
@@ -158,10 +164,16 @@ impl Sessions {
     }
 
     fn start_sweeping(&self) {
+        self.0.bus.open(self.0.records.store());
         let mut table = self.0.table();
         if !table.sweeping {
             table.sweeping = true;
             tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.shutdown.clone()));
+            if self.0.records.are_shared() {
+                let listening = elsewhere::listen(Arc::downgrade(&self.0), self.0.bus.listen());
+                let over = self.0.shutdown.clone();
+                tokio::spawn(over.run_until_cancelled_owned(listening));
+            }
         }
     }
 
@@ -185,8 +197,8 @@ impl Sessions {
             record.map(Record::ends),
         );
         self.start_sweeping();
-        let (sessions, id) = (Arc::downgrade(&self.0), SessionId::clone(id));
-        let transport = SessionTransport::new(local, sessions, id, generation);
+        let id = SessionId::clone(id);
+        let transport = SessionTransport::new(local, &self.0, id, generation);
         (transport, settings)
     }
 }
@@ -484,6 +496,7 @@ impl SessionManager for Sessions {
             let _ = report::<()>(Err(SessionsError::Gone));
             return Ok(());
         }
+        self.0.bus.open(self.0.records.store());
         report(self.0.records.remove(id).await.map_err(Into::into))?;
         self.0.end_here(id).await;
         Ok(())
@@ -511,6 +524,9 @@ impl SessionManager for Sessions {
     ) -> Result<(), Self::Error> {
         self.mark(id, &mut message);
         let _open = report(self.0.open(id, Use::Other).await)?;
+        if report(self.0.relay(id, &message).await)? {
+            return Ok(());
+        }
         let accepted = self.0.manager.accept_message(id, message).await;
         report(accepted.map_err(Into::into))
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::SessionLimits;
 use crate::Principal;
 use crate::hash::sha256_hex;
+use crate::server::{Bus, Event};
 use crate::transport::Chosen;
 
 /// The collection of sessions.
@@ -58,19 +59,25 @@ impl Record {
 /// The records of sessions. Their keys are hashes: who reads the store gets no session id.
 pub(super) struct Records {
     store: Arc<dyn Store>,
+    bus: Arc<Bus>,
     idle: Duration,
     init: Duration,
     max_age: Duration,
 }
 
 impl Records {
-    pub(super) fn new(store: Arc<dyn Store>, limits: &SessionLimits) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, bus: Arc<Bus>, limits: &SessionLimits) -> Self {
         Self {
             store,
+            bus,
             idle: limits.idle,
             init: limits.init,
             max_age: limits.max_age,
         }
+    }
+
+    pub(super) const fn store(&self) -> &Arc<dyn Store> {
+        &self.store
     }
 
     /// Tells whether other instances can change the records.
@@ -129,26 +136,31 @@ impl Records {
 
     /// Ends a session for all instances. Tells whether it was there.
     pub(super) async fn remove(&self, id: &str) -> Result<bool> {
-        self.store.delete(COLLECTION, &key(id)).await
+        let key = key(id);
+        let was_there = self.store.delete(COLLECTION, &key).await?;
+        self.bus.tell(Event::Session(key));
+        Ok(was_there)
     }
 
     /// Returns where what the client of a session sets is kept.
     pub(super) fn home(&self, id: &str) -> Home {
         Home {
             store: Arc::clone(&self.store),
+            bus: Arc::clone(&self.bus),
             key: key(id),
         }
     }
 }
 
 /// Returns the key of a session's record.
-fn key(id: &str) -> String {
+pub(super) fn key(id: &str) -> String {
     sha256_hex(id)
 }
 
 /// Where what the client of a session sets is kept.
 pub(crate) struct Home {
     store: Arc<dyn Store>,
+    bus: Arc<Bus>,
     key: String,
 }
 
@@ -177,6 +189,9 @@ impl Home {
         self.store
             .update_entry(COLLECTION, &self.key, changing)
             .await?;
+        if changed.is_ok() {
+            self.bus.tell(Event::Session(self.key.clone()));
+        }
         Ok((changed, chosen))
     }
 }

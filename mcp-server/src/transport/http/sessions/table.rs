@@ -9,7 +9,7 @@ use rmcp::model::RequestId;
 use rmcp::transport::streamable_http_server::session::SessionId;
 use tokio::time::Instant;
 
-use super::record::Owner;
+use super::record::{Owner, key};
 use super::{SessionLimits, SessionsError, asking};
 use crate::transport::Settings;
 
@@ -32,6 +32,8 @@ pub(super) struct Table {
 
 /// A session that was opened or used here.
 pub(super) struct Session {
+    /// That of its record.
+    key: Box<str>,
     owner: Option<Owner>,
     opened: Instant,
     used: Instant,
@@ -150,6 +152,7 @@ impl Table {
         let now = Instant::now();
         self.generation += 1;
         let session = Session {
+            key: key(&id).into(),
             owner,
             opened: now,
             used: now,
@@ -231,6 +234,26 @@ impl Table {
     /// Removes a session, and tells whether it was there.
     pub(super) fn forget(&mut self, id: &SessionId) -> bool {
         self.sessions.remove(id).is_some()
+    }
+
+    /// Returns the session whose record has this key, if it has a worker.
+    pub(super) fn find_by_key(&self, key: &str) -> Option<SessionId> {
+        let mut sessions = self.sessions.iter();
+        let found = sessions.find(|(_, it)| &*it.key == key && it.worker == Worker::Running);
+        found.map(|(id, _)| SessionId::clone(id))
+    }
+
+    /// Returns the sessions that have a worker.
+    pub(super) fn served(&self) -> Vec<SessionId> {
+        let sessions = self.sessions.iter();
+        let served = sessions.filter(|(_, session)| session.worker == Worker::Running);
+        served.map(|(id, _)| SessionId::clone(id)).collect()
+    }
+
+    /// Tells whether a request of a session is under way here.
+    pub(super) fn is_running(&self, id: &SessionId, request: &RequestId) -> bool {
+        let session = self.sessions.get(id);
+        session.is_some_and(|session| session.running.contains(request))
     }
 
     /// Returns when a session ends at the latest.

@@ -1,6 +1,6 @@
 //! [`SessionTransport`]: rmcp's transport of one session, of whose end the sessions hear.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use rmcp::RoleServer;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
@@ -9,22 +9,32 @@ use rmcp::transport::streamable_http_server::session::SessionId;
 use rmcp::transport::streamable_http_server::session::local::SessionTransport as Local;
 
 use super::Inner;
+use super::elsewhere::Asker;
+use crate::server::Bus;
 
 /// rmcp's transport of one session, of whose end the sessions hear.
 pub(crate) struct SessionTransport {
     local: Local,
+    asker: Asker,
+    bus: Arc<Bus>,
     /// Dropped with the transport.
     _end: End,
 }
 
 impl SessionTransport {
-    pub(super) fn new(local: Local, sessions: Weak<Inner>, id: SessionId, generation: u64) -> Self {
+    pub(super) fn new(local: Local, sessions: &Arc<Inner>, id: SessionId, generation: u64) -> Self {
+        let bus = Arc::clone(&sessions.bus);
         let end = End {
-            sessions,
+            sessions: Arc::downgrade(sessions),
             id,
             generation,
         };
-        Self { local, _end: end }
+        Self {
+            local,
+            asker: Asker::new(bus.instance().into(), generation),
+            bus,
+            _end: end,
+        }
     }
 }
 
@@ -53,13 +63,19 @@ impl Transport<RoleServer> for SessionTransport {
 
     fn send(
         &mut self,
-        message: TxJsonRpcMessage<RoleServer>,
+        mut message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        if self.asker.name(&mut message) {
+            // The answer may arrive on another instance.
+            self.bus.hurry();
+        }
         self.local.send(message)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        self.local.receive().await
+        let mut message = self.local.receive().await?;
+        self.asker.unname(&mut message);
+        Some(message)
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
