@@ -438,16 +438,20 @@ impl ServerBuilder {
             None => ServerKeys::from_env()?,
         };
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let identity = (self.details.name.clone(), self.details.version.clone());
         let core = Core::new(
             self.details,
-            Components::new(registry, Box::new(provided)),
+            Components::new(registry, identity, Box::new(provided)),
             store,
             self.shared_anonymous_state,
             keys,
             self.states,
             self.lifespan,
         );
-        Ok(Server::new(core.within(self.middleware), self.settings))
+        let middleware = self.middleware;
+        let server = Server::new(core.within(middleware.clone()), self.settings);
+        middleware.built(&server.handle());
+        Ok(server)
     }
 }
 
