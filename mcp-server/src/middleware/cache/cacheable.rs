@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
+use super::key::Key;
 use crate::middleware::{
     Answer, ListPrompts, ListResourceTemplates, ListResources, ListTools, Params,
 };
@@ -19,8 +19,8 @@ pub(super) trait Cacheable: Params<Answer: Clone + Sync + Into<Answer>> + Sync {
     /// What is kept of the answer.
     type Result: Serialize + DeserializeOwned + Send + Sync;
 
-    /// Returns what the message says, as far as its answer depends on that.
-    fn identity(&self) -> Value;
+    /// Adds what the message says, as far as its answer depends on that.
+    fn identify(&self, key: &mut Key);
 
     /// Returns what is kept of an answer; `None` when it is not to be kept.
     fn result(answer: &Self::Answer) -> Option<&Self::Result>;
@@ -34,8 +34,9 @@ pub(super) trait Cacheable: Params<Answer: Clone + Sync + Into<Answer>> + Sync {
 impl Cacheable for CallToolRequestParams {
     type Result = CallToolResult;
 
-    fn identity(&self) -> Value {
-        json!([self.name, self.arguments])
+    fn identify(&self, key: &mut Key) {
+        key.text(&self.name);
+        key.members(self.arguments.as_ref());
     }
 
     fn result(answer: &CallToolResponse) -> Option<&CallToolResult> {
@@ -55,8 +56,8 @@ impl Cacheable for CallToolRequestParams {
 impl Cacheable for ReadResourceRequestParams {
     type Result = ReadResourceResult;
 
-    fn identity(&self) -> Value {
-        json!(self.uri)
+    fn identify(&self, key: &mut Key) {
+        key.text(&self.uri);
     }
 
     fn result(answer: &ReadResourceResponse) -> Option<&ReadResourceResult> {
@@ -83,8 +84,9 @@ impl Cacheable for ReadResourceRequestParams {
 impl Cacheable for GetPromptRequestParams {
     type Result = GetPromptResult;
 
-    fn identity(&self) -> Value {
-        json!([self.name, self.arguments])
+    fn identify(&self, key: &mut Key) {
+        key.text(&self.name);
+        key.members(self.arguments.as_ref());
     }
 
     fn result(answer: &GetPromptResponse) -> Option<&GetPromptResult> {
@@ -106,8 +108,8 @@ macro_rules! lists {
         impl Cacheable for $params {
             type Result = $result;
 
-            fn identity(&self) -> Value {
-                json!(self.cursor)
+            fn identify(&self, key: &mut Key) {
+                key.text(self.cursor.as_deref().unwrap_or_default());
             }
 
             fn result(answer: &$result) -> Option<&$result> {

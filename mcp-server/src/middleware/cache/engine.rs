@@ -15,11 +15,12 @@ use super::CachedMethod;
 use super::cacheable::Cacheable;
 use super::flight::{Flights, Lead, Outcome, Outliving, Role, outcome};
 use super::invalidation::Invalidations;
+use super::key::Key;
 use super::statistics::{AllCounters, CacheStatistics, Counters, count};
 use crate::error::chain;
-use crate::hash::sha256_hex;
 use crate::middleware::{CallError, Message, Next};
-use crate::server::{Components, Event};
+use crate::server::{Components, Event, RegisteredTool};
+use crate::version::Wanted;
 use crate::{Context, Error, Result, ServerHandle};
 
 /// The collection of answers.
@@ -75,8 +76,39 @@ pub(super) struct Plan {
     pub(super) ttl: Duration,
     /// What else tells its answer from others.
     pub(super) of: String,
-    /// By what its answer can be taken out.
-    pub(super) labels: Vec<String>,
+    pub(super) subject: Subject,
+}
+
+/// What an answer is about, by which it can be taken out.
+pub(super) enum Subject {
+    Tool(String, Arc<RegisteredTool>),
+    Resource(String),
+    Other,
+}
+
+impl Plan {
+    pub(super) fn new(method: CachedMethod, ttl: Duration, wanted: Option<Wanted>) -> Self {
+        Self {
+            method,
+            ttl,
+            of: wanted.map(|wanted| wanted.to_string()).unwrap_or_default(),
+            subject: Subject::Other,
+        }
+    }
+
+    /// Returns the labels by which the answer to `cx` can be taken out.
+    fn labels(&self, cx: &Context) -> Vec<String> {
+        let mut labels = vec![format!("caller:{}", cx.caller().segment())];
+        match &self.subject {
+            Subject::Tool(name, tool) => {
+                labels.push(format!("tool:{name}"));
+                labels.extend(tool.details.tags.iter().map(|tag| format!("tag:{tag}")));
+            }
+            Subject::Resource(uri) => labels.push(format!("uri:{uri}")),
+            Subject::Other => {}
+        }
+        labels
+    }
 }
 
 /// What is known of the answers in the store, and of the calls under way.
@@ -218,7 +250,7 @@ impl Cache {
     }
 
     /// Tells whether an answer that was begun then is still good.
-    fn allows(&self, epoch: &str, count: u64, labels: &[String]) -> bool {
+    fn allows(&self, epoch: &str, count: u64, labels: impl FnOnce() -> Vec<String>) -> bool {
         let known = self.invalidations.load();
         let known = known.as_deref();
         known.is_some_and(|known| known.epoch == epoch && known.allow(count, labels))
@@ -264,36 +296,18 @@ impl Cache {
 /// Returns the key of the answers to a message.
 fn key<T: Cacheable>(settings: &Settings, plan: &Plan, message: &Message<T>) -> String {
     let cx = message.cx();
-    let partition = match &settings.partition {
-        Some(partition) => partition(cx),
-        None => cx.partition(),
-    };
-    let server = cx.server().components().identity();
-    let parts = serde_json::json!([
-        server,
-        plan.method.as_str(),
-        plan.of,
-        partition,
-        sorted(message.params.identity()),
-    ]);
-    sha256_hex(parts.to_string())
-}
-
-/// Returns the same value with the members of objects in the order of their names.
-fn sorted(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.into_iter().collect();
-            members.sort_by(|(a, _), (b, _)| a.cmp(b));
-            members
-                .into_iter()
-                .map(|(name, it)| (name, sorted(it)))
-                .collect()
-        }
-        Value::Array(items) => items.into_iter().map(sorted).collect(),
-        value => value,
+    let (name, version) = cx.server().components().identity();
+    let mut key = Key::new();
+    key.text(name);
+    key.text(version);
+    key.text(plan.method.as_str());
+    key.text(&plan.of);
+    match &settings.partition {
+        Some(partition) => key.text(&partition(cx)),
+        None => key.text(&cx.partition()),
     }
+    message.params.identify(&mut key);
+    key.end()
 }
 
 impl<T: Cacheable> Passage<T> {
@@ -333,15 +347,18 @@ impl<T: Cacheable> Passage<T> {
         }
     }
 
+    /// Tells whether what was begun then is still good.
+    fn allows(&self, epoch: &str, count: u64) -> bool {
+        let labels = || self.plan.labels(self.message.cx());
+        self.cache.allows(epoch, count, labels)
+    }
+
     fn counters(&self) -> &Counters {
         self.cache.counters.of(self.plan.method)
     }
 
     fn join(&self) -> Role {
-        let is_good = |count| {
-            self.cache
-                .allows(&self.begun.epoch, count, &self.plan.labels)
-        };
+        let is_good = |count| self.allows(&self.begun.epoch, count);
         self.cache
             .flights
             .join(&self.key, self.begun.count, is_good)
@@ -367,10 +384,7 @@ impl<T: Cacheable> Passage<T> {
             return Ok(None);
         };
         let stored: Stored<T::Result> = entry.value.decode()?;
-        if !self
-            .cache
-            .allows(&stored.epoch, stored.count, &self.plan.labels)
-        {
+        if !self.allows(&stored.epoch, stored.count) {
             return Ok(None);
         }
         let until = Timestamp::from_micros(stored.until);

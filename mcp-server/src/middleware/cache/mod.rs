@@ -4,6 +4,7 @@ mod cacheable;
 mod engine;
 mod flight;
 mod invalidation;
+mod key;
 mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use kv_core::Store;
 
 pub(crate) use self::engine::Cache;
-use self::engine::{Plan, Settings};
+use self::engine::{Plan, Settings, Subject};
 pub use self::invalidation::CacheHandle;
 pub use self::statistics::{CacheStatistics, CachedMethod, MethodStatistics};
 use super::{
@@ -233,10 +234,8 @@ impl ResponseCaching {
             return None;
         }
         let ttl = self.ttl_of(&tool, &params.name)?;
-        let mut plan = self.plan(message, CachedMethod::CallTool, ttl, wanted);
-        plan.labels.push(format!("tool:{}", params.name));
-        let tags = tool.details.tags.iter();
-        plan.labels.extend(tags.map(|tag| format!("tag:{tag}")));
+        let mut plan = Plan::new(CachedMethod::CallTool, ttl, wanted);
+        plan.subject = Subject::Tool(params.name.to_string(), tool);
         Some(plan)
     }
 
@@ -252,8 +251,8 @@ impl ResponseCaching {
         if !cx.caller().may(&found.scopes) {
             return None;
         }
-        let mut plan = self.plan(message, CachedMethod::ReadResource, ttl, wanted);
-        plan.labels.push(format!("uri:{}", params.uri));
+        let mut plan = Plan::new(CachedMethod::ReadResource, ttl, wanted);
+        plan.subject = Subject::Resource(params.uri.clone());
         Some(plan)
     }
 
@@ -269,32 +268,16 @@ impl ResponseCaching {
         if !cx.caller().may(&prompt.scopes) {
             return None;
         }
-        Some(self.plan(message, CachedMethod::GetPrompt, ttl, wanted))
+        Some(Plan::new(CachedMethod::GetPrompt, ttl, wanted))
     }
 
     fn plan_list<T>(&self, message: &Message<T>, method: CachedMethod) -> Option<Plan> {
         let ttl = *self.ttls.get(&method)?;
-        let mut plan = self.plan(message, method, ttl, None);
+        let mut plan = Plan::new(method, ttl, None);
         // Another set of components has other lists, and older clients read other lists.
         let registry = message.cx().server().components().current();
         plan.of = format!("{} {}", registry.fingerprint(), message.cx().is_stateless());
         Some(plan)
-    }
-
-    fn plan<T>(
-        &self,
-        message: &Message<T>,
-        method: CachedMethod,
-        ttl: Duration,
-        wanted: Option<Wanted>,
-    ) -> Plan {
-        let cx = message.cx();
-        Plan {
-            method,
-            ttl,
-            of: wanted.map(|wanted| wanted.to_string()).unwrap_or_default(),
-            labels: vec![format!("caller:{}", cx.caller().segment())],
-        }
     }
 }
 
