@@ -9,6 +9,7 @@ mod client;
 mod completion;
 mod components;
 mod files;
+mod handles;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::server::{Selection, quoted};
-use crate::state::{RequestState, Scope, ScopedState, StateError};
+use crate::state::{RequestState, Scope, ScopedState, SessionId, StateError, StateHandle};
 use crate::tasks::TaskRun;
 use crate::types::{Implementation, JsonObject};
 use crate::{PromptError, PromptResult, ResourceError, ResourceResult, ServerHandle};
@@ -115,6 +115,27 @@ impl Context {
     #[must_use]
     pub fn server_state(&self) -> ScopedState {
         self.scoped(Ok(Scope::server()))
+    }
+
+    /// Makes state that the caller names by a handle, in any later call; see [`StateHandle`].
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Store`] when the store fails.
+    pub async fn create_session(&self) -> Result<StateHandle, StateError> {
+        self.is_personal();
+        StateHandle::create(&self.0.store, &self.0.caller).await
+    }
+
+    /// Finds the state that the caller names by a handle.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::UnknownSession`] when it was not made for this caller or has ended, which the
+    /// client reads; [`StateError::Store`] when the store fails.
+    pub async fn session(&self, id: &SessionId) -> Result<StateHandle, StateError> {
+        self.is_personal();
+        StateHandle::find(&self.0.store, &self.0.caller, id).await
     }
 
     /// Returns the values of this call, which middleware and tools can pass each other.
