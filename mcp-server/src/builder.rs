@@ -14,6 +14,7 @@ use crate::cli::TransportKind;
 use crate::context::States;
 use crate::middleware::{Chain, Middleware};
 use crate::server::{Components, Core, Lifespan, Lists, Registry};
+use crate::state::session_tools;
 use crate::tasks::TaskLimits;
 use crate::transport::http::{DEFAULT_MAX_BODY_BYTES, EdgeConfig};
 use crate::types::{CacheScope, Icon};
@@ -145,6 +146,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn prompt(mut self, prompt: impl Prompt) -> Self {
         self.prompts.push(Arc::new(prompt));
+        self
+    }
+
+    /// Adds the tools `create_session` and `end_session`, by which clients get the handles that tools
+    /// take as a [`SessionId`](crate::SessionId). Default: none.
+    #[must_use]
+    pub fn session_tools(mut self) -> Self {
+        self.tools.extend(session_tools());
         self
     }
 
@@ -438,16 +447,20 @@ impl ServerBuilder {
             None => ServerKeys::from_env()?,
         };
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let identity = (self.details.name.clone(), self.details.version.clone());
         let core = Core::new(
             self.details,
-            Components::new(registry, Box::new(provided)),
+            Components::new(registry, identity, Box::new(provided)),
             store,
             self.shared_anonymous_state,
             keys,
             self.states,
             self.lifespan,
         );
-        Ok(Server::new(core.within(self.middleware), self.settings))
+        let middleware = self.middleware;
+        let server = Server::new(core.within(middleware.clone()), self.settings);
+        middleware.built(&server.handle());
+        Ok(server)
     }
 }
 

@@ -167,6 +167,11 @@ macro_rules! component_error {
                 }
             }
 
+            /// Is the same error for another who has asked for the same.
+            pub(crate) fn again(&self) -> Self {
+                Self(self.0.again())
+            }
+
             /// Tells whether the client's arguments are to blame.
             #[must_use]
             pub fn is_invalid_arguments(&self) -> bool {
@@ -212,6 +217,11 @@ macro_rules! component_error {
 #[error("it panicked")]
 pub(crate) struct Panicked;
 
+/// An equal call has failed.
+#[derive(Debug, thiserror::Error)]
+#[error("an equal call has failed: {0}")]
+struct SameAs(String);
+
 /// Why a component failed.
 #[derive(Debug)]
 enum Failure {
@@ -233,6 +243,20 @@ pub(crate) trait Asks {
 }
 
 impl Failure {
+    fn again(&self) -> Self {
+        match self {
+            Self::Visible(message) => Self::Visible(message.clone()),
+            Self::InvalidArguments(message) => Self::InvalidArguments(message.clone()),
+            Self::Unsupported { message, required } => Self::Unsupported {
+                message: message.clone(),
+                required: required.clone(),
+            },
+            Self::Asks(questions) => Self::Asks(questions.clone()),
+            Self::TimedOut(message) => Self::TimedOut(message.clone()),
+            Self::Internal(source) => Self::Internal(SameAs(chain(&**source)).into()),
+        }
+    }
+
     fn missing_capabilities(&self) -> Option<&ClientCapabilities> {
         match self {
             Self::Unsupported { required, .. } => Some(required),

@@ -55,6 +55,7 @@ pub use resources::{
     ResourceDefinition, ResourceRequest, ResourceResult, TextResource,
 };
 pub use server::{Server, ServerHandle};
+pub use state::SessionId;
 pub use tasks::TaskOptions;
 pub use tools::{
     Audio, File, Image, IntoContent, IntoToolResult, Tool, ToolDefinition, ToolExt, ToolResult,

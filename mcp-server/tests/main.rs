@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ask;
+mod caching;
 mod changes;
 mod client;
 mod completion;
 mod components;
 mod files;
+mod handles;
 mod http_client;
 // Public, so that lints on what is public look at it.
 pub mod hygiene;

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use kv_bench::{compare_added, time};
-use mcp_server::middleware::{ErrorHandling, Logging, Middleware, RateLimiting, Retry, Timing};
+use mcp_server::middleware::{
+    ErrorHandling, Logging, Middleware, RateLimiting, ResponseCaching, Retry, Timing,
+};
 use mcp_server::{Client, Server, ServerBuilder, tool};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -33,7 +35,7 @@ type Around = (
     fn(ServerBuilder) -> ServerBuilder,
 );
 
-const AROUND: [Around; 8] = [
+const AROUND: [Around; 9] = [
     ("nothing", None, |server| server),
     ("1 no-op", None, |server| server.middleware(Nothing)),
     ("5 no-ops", GOAL, |server| {
@@ -48,6 +50,9 @@ const AROUND: [Around; 8] = [
     }),
     ("Timing", None, |server| server.middleware(Timing::new())),
     ("Logging", None, |server| server.middleware(Logging::new())),
+    ("ResponseCaching, a hit", None, |server| {
+        server.middleware(ResponseCaching::new())
+    }),
 ];
 
 fn main() {

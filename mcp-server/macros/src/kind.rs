@@ -24,6 +24,7 @@ impl Kind {
                 "meta",
                 "output_schema",
                 "timeout",
+                "cache",
                 "enabled",
                 "inline",
                 "task",

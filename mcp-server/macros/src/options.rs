@@ -39,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) meta: Vec<(LitStr, Expr)>,
     pub(crate) output_schema: Option<Type>,
     pub(crate) timeout: Option<Expr>,
+    pub(crate) cache: Option<Expr>,
     pub(crate) enabled: Option<bool>,
     pub(crate) inline: Option<Path>,
     /// What is said of tasks, if calls become some.
@@ -86,7 +87,15 @@ impl Options {
                 )?;
                 self.output_schema = Some(list.parse_args()?);
             }
-            "timeout" => self.timeout = Some(timeout(meta)?),
+            "timeout" | "cache" => {
+                let time = Some(duration(option, meta)?);
+                let place = if option == "cache" {
+                    &mut self.cache
+                } else {
+                    &mut self.timeout
+                };
+                *place = time;
+            }
             "enabled" => self.enabled = Some(enabled(meta)?),
             "task" => self.task = Some(task(meta)?),
             "inline" => self.inline = Some(meta.require_path_only()?.clone()),
@@ -257,11 +266,11 @@ fn pairs(meta: &Meta) -> Result<Vec<(LitStr, Expr)>> {
     Ok(pairs.into_iter().collect())
 }
 
-fn timeout(meta: &Meta) -> Result<Expr> {
+fn duration(option: &str, meta: &Meta) -> Result<Expr> {
     match meta {
         Meta::NameValue(pair) if !matches!(pair.value, Expr::Lit(_)) => Ok(pair.value.clone()),
         _ => {
-            let usage = "write timeout = Duration::from_secs(30), or another Duration";
+            let usage = format!("write {option} = Duration::from_secs(30), or another Duration");
             Err(Error::new(meta.span(), usage))
         }
     }

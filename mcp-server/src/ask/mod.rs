@@ -33,12 +33,14 @@ tokio::task_local! {
 }
 
 /// How the client of a call can be asked.
+#[derive(Clone)]
 pub(crate) struct Asker {
     pub(crate) way: Way,
     /// Says what the client can do.
     pub(crate) request: Option<Arc<RequestContext<RoleServer>>>,
 }
 
+#[derive(Clone)]
 pub(crate) enum Way {
     /// There is nobody.
     Nobody,

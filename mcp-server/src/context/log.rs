@@ -105,6 +105,7 @@ impl Progress {
 }
 
 /// What the client of a call wants to hear meanwhile.
+#[derive(Clone)]
 pub(crate) struct Listener {
     pub(crate) peer: Option<Peer<RoleServer>>,
     /// The least grave message; `None` for none at all.

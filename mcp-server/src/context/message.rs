@@ -7,7 +7,8 @@ use axum::http::request::Parts;
 use rmcp::RoleServer;
 use rmcp::service::RequestContext;
 
-use crate::types::Implementation;
+use crate::server::is_stateless;
+use crate::types::{Implementation, JsonObject};
 
 /// The request that makes a call. What is in it is read when somebody wants it, which is rare.
 pub(crate) struct Message {
@@ -43,6 +44,24 @@ impl Message {
             client: OnceLock::from(self.client().cloned()),
             headers: OnceLock::from(self.headers().cloned()),
         }
+    }
+
+    /// Returns the same.
+    pub(crate) fn again(&self) -> Self {
+        match &self.request {
+            Some(request) => Self::new(Arc::clone(request)),
+            None => self.detached(),
+        }
+    }
+
+    /// Tells whether it is one of a stateless connection.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.request.as_deref().is_some_and(is_stateless)
+    }
+
+    /// Returns what it says beside its parameters.
+    pub(crate) fn meta(&self) -> Option<&JsonObject> {
+        self.request.as_ref().map(|request| &**request.meta)
     }
 
     /// Tells whether there is no request, or none any more.

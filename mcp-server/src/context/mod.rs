@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::HeaderMap;
 use kv_core::Store;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ask::{AskError, Asker, Elicit, ElicitUrl, ListRoots, Sample};
 use crate::auth::{Caller, Principal};
 use crate::server::{Selection, quoted};
-use crate::state::{RequestState, Scope, ScopedState, StateError};
+use crate::state::{RequestState, Scope, ScopedState, SessionId, StateError, StateHandle};
 use crate::tasks::TaskRun;
 use crate::types::{Implementation, JsonObject};
 use crate::{PromptError, PromptResult, ResourceError, ResourceResult, ServerHandle};
@@ -60,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) request_state: RequestState,
     pub(crate) listener: Listener,
     pub(crate) asker: Asker,
+    /// Is told when the call looks at what is not its caller's alone, but of this very request.
+    pub(crate) personal: Option<Arc<AtomicBool>>,
 }
 
 impl Context {
@@ -88,6 +91,7 @@ impl Context {
     /// 2026-07-28 and later) do not: its methods then fail with [`StateError::NoSession`].
     #[must_use]
     pub fn session_state(&self) -> ScopedState {
+        self.is_personal();
         let scope = self
             .0
             .session_id
@@ -113,6 +117,27 @@ impl Context {
         self.scoped(Ok(Scope::server()))
     }
 
+    /// Makes state that the caller names by a handle, in any later call; see [`StateHandle`].
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Store`] when the store fails.
+    pub async fn create_session(&self) -> Result<StateHandle, StateError> {
+        self.is_personal();
+        StateHandle::create(&self.0.store, &self.0.caller).await
+    }
+
+    /// Finds the state that the caller names by a handle.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::UnknownSession`] when it was not made for this caller or has ended, which the
+    /// client reads; [`StateError::Store`] when the store fails.
+    pub async fn session(&self, id: &SessionId) -> Result<StateHandle, StateError> {
+        self.is_personal();
+        StateHandle::find(&self.0.store, &self.0.caller, id).await
+    }
+
     /// Returns the values of this call, which middleware and tools can pass each other.
     #[must_use]
     pub fn request_state(&self) -> &RequestState {
@@ -135,12 +160,14 @@ impl Context {
     /// Returns the JSON-RPC id of the request.
     #[must_use]
     pub fn request_id(&self) -> &str {
+        self.is_personal();
         self.0.message.id()
     }
 
     /// Returns the id of the connection's session; `None` on a stateless connection.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
+        self.is_personal();
         self.0.session_id.as_deref()
     }
 
@@ -156,6 +183,7 @@ impl Context {
     /// Returns what the client says of itself. Not to be trusted.
     #[must_use]
     pub fn client_info(&self) -> Option<&Implementation> {
+        self.is_personal();
         self.0.message.client()
     }
 
@@ -164,6 +192,7 @@ impl Context {
     /// has those of the request that found it.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
+        self.is_personal();
         self.0.message.headers()
     }
 
@@ -209,6 +238,7 @@ impl Context {
     /// }
     /// ```
     pub fn elicit<T>(&self, message: impl Into<String>) -> Elicit<'_, T> {
+        self.is_personal();
         Elicit::new(self, message.into())
     }
 
@@ -216,6 +246,7 @@ impl Context {
     /// The answer says whether the user agreed, not whether it was visited. Else as
     /// [`elicit`](Self::elicit).
     pub fn elicit_url(&self, message: impl Into<String>, url: impl Into<String>) -> ElicitUrl<'_> {
+        self.is_personal();
         ElicitUrl::new(self, message.into(), url.into())
     }
 
@@ -235,12 +266,14 @@ impl Context {
     /// }
     /// ```
     pub fn sample(&self, text: impl Into<String>) -> Sample<'_> {
+        self.is_personal();
         Sample::new(self, Vec::new()).user(text)
     }
 
     /// Asks for the folders that the client works in (SEP-2577 deprecates it). It goes as for
     /// [`elicit`](Self::elicit).
     pub fn list_roots(&self) -> ListRoots<'_> {
+        self.is_personal();
         ListRoots::new(self)
     }
 
@@ -270,6 +303,7 @@ impl Context {
     /// [`InputRequired`](crate::ask::InputRequired), as it came: check it.
     #[must_use]
     pub fn answer(&self, key: &str) -> Option<Value> {
+        self.is_personal();
         self.0.asker.answer(key)
     }
 
@@ -278,6 +312,7 @@ impl Context {
     /// no `T`.
     #[must_use]
     pub fn carried<T: DeserializeOwned>(&self) -> Option<T> {
+        self.is_personal();
         serde_json::from_value(self.0.asker.carried()?).ok()
     }
 
@@ -375,7 +410,63 @@ impl Context {
             request_state: RequestState::default(),
             listener: Listener::nobody(),
             asker: Asker::nobody(),
+            personal: call.personal.clone(),
         })
+    }
+
+    /// Is the same call, which goes on when its client leaves. `personal` becomes true when it looks
+    /// at what another call of the same caller may not have: its session, its headers, its answers.
+    pub(crate) fn outliving(&self, personal: Arc<AtomicBool>) -> Self {
+        let call = &self.0;
+        Self::new(Call {
+            server: call.server.clone(),
+            store: Arc::clone(&call.store),
+            states: call.states.clone(),
+            message: call.message.again(),
+            session_id: call.session_id.clone(),
+            caller: call.caller.clone(),
+            shared_anonymous_state: call.shared_anonymous_state,
+            cancelled: CancellationToken::new(),
+            request_state: call.request_state.clone(),
+            listener: call.listener.clone(),
+            asker: call.asker.clone(),
+            personal: Some(personal),
+        })
+    }
+
+    pub(crate) fn personal(&self) -> Option<&Arc<AtomicBool>> {
+        self.0.personal.as_ref()
+    }
+
+    /// Notes that the call looks at what another one of the same caller may not have.
+    fn is_personal(&self) {
+        if let Some(personal) = &self.0.personal {
+            personal.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns what tells apart callers who may get different answers: who it is and what it may do.
+    pub(crate) fn partition(&self) -> String {
+        let scopes = match &self.0.caller {
+            Caller::Authenticated(principal) => Some(principal.scopes()),
+            Caller::Local | Caller::Anonymous => None,
+        };
+        let client = self.principal().and_then(|it| it.client_id.as_deref());
+        serde_json::json!([self.0.caller.segment(), client, scopes]).to_string()
+    }
+
+    /// Tells whether the request is one of a stateless connection.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.0.message.is_stateless()
+    }
+
+    /// Returns what the request says of itself beside its parameters.
+    pub(crate) fn request_meta(&self) -> Option<&JsonObject> {
+        self.0.message.meta()
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.0.caller
     }
 
     /// Returns what tells the caller from others: who it is if that is known, else its session.
@@ -433,6 +524,7 @@ impl Context {
             request_state: RequestState::default(),
             listener: Listener::nobody(),
             asker: Asker::nobody(),
+            personal: None,
         })
     }
 }

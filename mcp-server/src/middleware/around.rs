@@ -7,13 +7,13 @@ use super::params::{
     Notification,
 };
 use super::{CallError, Message, Next};
-use crate::BoxFuture;
 use crate::types::{
     CallToolRequestParams, CallToolResponse, DiscoverResult, GetPromptRequestParams,
     GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, ReadResourceRequestParams,
     ReadResourceResponse,
 };
+use crate::{BoxFuture, ServerHandle};
 
 /// What happens around the messages of clients.
 ///
@@ -77,6 +77,10 @@ use crate::types::{
 /// # }
 /// ```
 pub trait Middleware: Send + Sync + 'static {
+    /// Is told of the server that it belongs to, once, before the first message. Middleware of a
+    /// single tool is not.
+    fn on_build(&self, _server: &ServerHandle) {}
+
     /// Is around every message.
     fn on_message(
         &self,
@@ -253,6 +257,8 @@ where
 
 /// [`Middleware`] of any type.
 pub(super) trait Erased: Send + Sync {
+    fn built(&self, server: &ServerHandle);
+
     fn handle(
         self: Arc<Self>,
         message: Message,
@@ -261,6 +267,10 @@ pub(super) trait Erased: Send + Sync {
 }
 
 impl<M: Middleware> Erased for M {
+    fn built(&self, server: &ServerHandle) {
+        self.on_build(server);
+    }
+
     fn handle(
         self: Arc<Self>,
         message: Message,

@@ -63,6 +63,16 @@ impl CallError {
         }
     }
 
+    /// Is the same error for another who has asked for the same.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Protocol(error) => Self::Protocol(error.clone()),
+            Self::Tool(error) => Self::Tool(error.again()),
+            Self::Resource(error) => Self::Resource(error.again()),
+            Self::Prompt(error) => Self::Prompt(error.again()),
+        }
+    }
+
     /// Returns the masked error.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {

@@ -2,6 +2,8 @@
 
 use std::any::type_name;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -76,6 +78,12 @@ impl<T> Message<T> {
     #[must_use]
     pub fn detached(mut self) -> Self {
         self.cx = self.cx.detached();
+        self
+    }
+
+    /// Returns the same message, which goes on when its client leaves; see [`Context::outliving`].
+    pub(super) fn outliving(mut self, personal: Arc<AtomicBool>) -> Self {
+        self.cx = self.cx.outliving(personal);
         self
     }
 

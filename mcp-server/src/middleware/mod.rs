@@ -1,6 +1,7 @@
 //! Middleware: what happens around each message of a client, on its way to what answers it.
 
 mod around;
+mod cache;
 mod error;
 mod errors;
 mod logging;
@@ -13,6 +14,8 @@ mod retry;
 mod timing;
 
 pub use around::Middleware;
+pub(crate) use cache::Cache;
+pub use cache::{CacheHandle, CacheStatistics, CachedMethod, MethodStatistics, ResponseCaching};
 pub use error::CallError;
 pub use errors::ErrorHandling;
 pub use logging::Logging;

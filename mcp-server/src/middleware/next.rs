@@ -8,7 +8,7 @@ use rmcp::ErrorData;
 use super::around::Erased;
 use super::params::{Answer, AnyParams, Params};
 use super::{CallError, Message, Middleware};
-use crate::BoxFuture;
+use crate::{BoxFuture, ServerHandle};
 
 /// What answers a message at the end of its way.
 pub(crate) trait End: Send + Sync {
@@ -35,6 +35,13 @@ impl Chain {
 
     pub(crate) fn extend(&mut self, other: &Self) {
         Arc::make_mut(&mut self.0).extend(other.0.iter().map(Arc::clone));
+    }
+
+    /// Tells all of it of the server that it belongs to.
+    pub(crate) fn built(&self, server: &ServerHandle) {
+        for middleware in self.0.iter() {
+            middleware.built(server);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

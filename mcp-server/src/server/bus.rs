@@ -62,6 +62,8 @@ pub(crate) enum Event {
     /// A client has cancelled a request, given by its id in JSON, of the session whose record has
     /// this key.
     Cancelled { session: String, request: String },
+    /// Answers were taken out of the caches.
+    CacheInvalidated,
     /// More has happened than is told.
     Anything,
 }

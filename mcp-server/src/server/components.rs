@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use kv_core::Store;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -15,6 +16,7 @@ use super::registry::{
 };
 use super::switches::Disabled;
 use crate::error::chain;
+use crate::middleware::Cache;
 use crate::types::JsonObject;
 use crate::{Error, Result};
 
@@ -27,6 +29,9 @@ pub(crate) struct Components {
     all: Mutex<All>,
     changes: Changes,
     bus: Arc<Bus>,
+    caches: Mutex<Vec<Weak<Cache>>>,
+    /// The name and the version of the server.
+    identity: (String, String),
     provided: Box<Provided>,
     /// Held while [`Disabled`] goes from or to the store, so that what is read first is not taken
     /// for what is newest.
@@ -48,7 +53,11 @@ impl All {
 
 impl Components {
     /// `provided` tells which state types components may take that are added later.
-    pub(crate) fn new(registry: Registry, provided: Box<Provided>) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        identity: (String, String),
+        provided: Box<Provided>,
+    ) -> Self {
         let disabled = Disabled::default();
         let all = All { registry, disabled };
         Self {
@@ -56,6 +65,8 @@ impl Components {
             all: Mutex::new(all),
             changes: Changes::new(),
             bus: Arc::new(Bus::new()),
+            caches: Mutex::default(),
+            identity,
             provided,
             store: AsyncMutex::new(None),
             following: OnceLock::new(),
@@ -134,9 +145,48 @@ impl Components {
     }
 
     /// Tells that what is read at `uri` has changed, on all instances.
-    pub(crate) fn content_changed(&self, uri: &str) {
-        self.changes.tell(Change::Content(uri.into()));
-        self.bus.tell(Event::Content(uri.to_owned()));
+    pub(crate) fn content_changed(self: &Arc<Self>, uri: &str) {
+        let tell = |components: &Self, uri: &str| {
+            components.changes.tell(Change::Content(uri.into()));
+            components.bus.tell(Event::Content(uri.to_owned()));
+        };
+        let caches = self.caches();
+        let runtime = Handle::try_current().ok();
+        let Some(runtime) = runtime.filter(|_| !caches.is_empty()) else {
+            return tell(self, uri);
+        };
+        // Who is told reads it again: not what is in a cache.
+        let (components, uri) = (Arc::clone(self), uri.to_owned());
+        runtime.spawn(async move {
+            for cache in caches {
+                let label = Some(format!("uri:{uri}"));
+                if let Err(error) = cache.invalidate(&components, label).await {
+                    tracing::warn!(error = chain(&error), "an old content may be in the cache");
+                }
+            }
+            tell(&components, &uri);
+        });
+    }
+
+    /// Adds a cache of answers, which hears of what changes.
+    pub(crate) fn add_cache(&self, cache: &Arc<Cache>) {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.push(Arc::downgrade(cache));
+    }
+
+    fn caches(&self) -> Vec<Arc<Cache>> {
+        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Returns the server's store, once it is open.
+    pub(crate) async fn store(&self) -> Option<Arc<dyn Store>> {
+        self.store.lock().await.clone()
+    }
+
+    /// Returns the name and the version of the server.
+    pub(crate) const fn identity(&self) -> &(String, String) {
+        &self.identity
     }
 
     /// Returns what connects this instance with others.
@@ -203,7 +253,15 @@ async fn follow(components: Weak<Components>, store: Arc<dyn Store>, mut heard: 
                 components.changes.tell(Change::Content(uri.into()));
                 continue;
             }
-            Event::Anything => components.changes.tell(Change::Anything),
+            Event::CacheInvalidated | Event::Anything => {
+                for cache in components.caches() {
+                    cache.follow(&*store).await;
+                }
+                if event == Event::CacheInvalidated {
+                    continue;
+                }
+                components.changes.tell(Change::Anything);
+            }
             Event::Switched => {}
             Event::Session(_) | Event::Answer { .. } | Event::Cancelled { .. } => continue,
         }

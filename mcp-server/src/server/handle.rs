@@ -239,10 +239,14 @@ impl ServerHandle {
     /// Tells the clients that have subscribed to `uri` that what is read there has changed: those of
     /// this instance at once, those of others that share the store within 2 seconds.
     pub fn resource_updated(&self, uri: &str) {
-        self.0.content_changed(uri);
+        Components::content_changed(&self.0, uri);
     }
 
     pub(crate) fn components(&self) -> &Components {
+        &self.0
+    }
+
+    pub(crate) const fn shared_components(&self) -> &Arc<Components> {
         &self.0
     }
 
@@ -276,7 +280,8 @@ fn switch(names: &mut BTreeSet<String>, name: &str, disabled: bool) {
 impl ServerHandle {
     /// Makes the handle of a server without components.
     pub(crate) fn of_nothing() -> Self {
-        let components = Components::new(Registry::default(), Box::new(|_| true));
+        let components =
+            Components::new(Registry::default(), Default::default(), Box::new(|_| true));
         Self(Arc::new(components))
     }
 }

@@ -4,9 +4,11 @@ use std::any::TypeId;
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::pages::{Key, Page};
 use super::switches::Disabled;
@@ -14,6 +16,7 @@ use super::versions::{Clash, Registered, Removed, Versions};
 use crate::auth::Caller;
 use crate::completion::Completions;
 use crate::component::RequiredStates;
+use crate::hash::sha256_hex;
 use crate::icon;
 use crate::middleware::Chain;
 use crate::resources::{UriTemplate, canonical};
@@ -34,6 +37,9 @@ pub(crate) struct ToolDetails {
     pub(crate) task: Option<TaskOptions>,
     /// What is around its calls.
     pub(crate) middleware: Chain,
+    /// How long results may be cached, if it says so.
+    pub(crate) cache: Option<Duration>,
+    pub(crate) tags: BTreeSet<String>,
 }
 
 /// What belongs to a resource template.
@@ -56,6 +62,7 @@ pub(crate) struct Registry {
     completing: usize,
     /// Tools take no value for one of another type.
     strict_arguments: bool,
+    fingerprint: Arc<OnceLock<String>>,
 }
 
 /// What a request asks for, and what its caller may have.
@@ -104,6 +111,8 @@ impl Registry {
             details: ToolDetails {
                 middleware: definition.middleware().clone(),
                 task: definition.task,
+                cache: definition.cache,
+                tags: definition.tags,
             },
             scopes: definition.scopes,
         };
@@ -223,6 +232,7 @@ impl Registry {
     /// Returns the registry without the components that are disabled.
     pub(crate) fn without(&self, disabled: &Disabled) -> Self {
         let mut visible = self.clone();
+        visible.fingerprint = Arc::default();
         for name in &disabled.tools {
             visible.remove_tool(name, None);
         }
@@ -249,6 +259,32 @@ impl Registry {
                 .filter(|template| !template.details.completions.is_empty());
             self.completing -= completing.count();
         }
+    }
+
+    /// Returns what tells these components from others, as far as clients see them.
+    pub(crate) fn fingerprint(&self) -> &str {
+        fn shown<K, C: ?Sized, W: Serialize, D>(entries: &BTreeMap<K, Versions<C, W, D>>) -> Value {
+            let shown = entries.values().filter(|versions| !versions.is_hidden());
+            let shown = shown.flat_map(Versions::iter);
+            shown
+                .map(|entry| {
+                    json!([
+                        entry.wire,
+                        entry.version.as_ref().map(Version::as_str),
+                        entry.scopes
+                    ])
+                })
+                .collect()
+        }
+        self.fingerprint.get_or_init(|| {
+            let all = json!([
+                shown(&self.tools),
+                shown(&self.resources),
+                shown(&self.templates),
+                shown(&self.prompts),
+            ]);
+            sha256_hex(all.to_string())
+        })
     }
 
     /// Tells whether some callers see less than others.

@@ -65,6 +65,11 @@ impl<C: ?Sized, W, D> Versions<C, W, D> {
         &self.highest
     }
 
+    /// Tells whether nobody sees it.
+    pub(crate) const fn is_hidden(&self) -> bool {
+        self.is_hidden
+    }
+
     /// Lets nobody see it or use it, but keep its place. Tells whether it was not so before.
     pub(crate) fn hide(&mut self) -> bool {
         !std::mem::replace(&mut self.is_hidden, true)

@@ -1,5 +1,6 @@
 //! [`View`]: the server as one connection sees it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::http::request::Parts;
@@ -131,6 +132,7 @@ impl View {
             cancelled: request.ct.clone(),
             request_state: RequestState::default(),
             is_detached: false,
+            personal: None,
         }
     }
 
@@ -178,6 +180,7 @@ impl View {
                 way,
                 request: Some(Arc::clone(request)),
             },
+            personal: setting.personal,
         })
     }
 
@@ -218,6 +221,7 @@ impl View {
                 progress: None,
             },
             asker: Asker::nobody(),
+            personal: None,
         }))
     }
 
@@ -267,6 +271,8 @@ pub(super) struct Setting {
     pub(super) request_state: RequestState,
     /// Whether the call goes on without its client.
     pub(super) is_detached: bool,
+    /// Is told when the call looks at what is of this very request.
+    pub(super) personal: Option<Arc<AtomicBool>>,
 }
 
 /// A request, and what the middleware that it has passed has made of it.
@@ -308,6 +314,7 @@ impl Occasion {
             setting.cancelled = around.cancellation_token().clone();
             setting.request_state = around.request_state().clone();
             setting.is_detached = around.is_detached();
+            setting.personal = around.personal().map(Arc::clone);
         }
     }
 
@@ -368,7 +375,7 @@ pub(super) enum Ran<T> {
     Asks(InputRequiredResult),
 }
 
-pub(super) fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
+pub(crate) fn is_stateless(request: &RequestContext<RoleServer>) -> bool {
     let version = request.protocol_version();
     version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }

@@ -9,10 +9,10 @@ use crate::auth::Caller;
 const HOUR: u64 = 60 * 60;
 
 /// How long the state of a session, or of an anonymous caller, is kept.
-const SESSION_TTL: Duration = Duration::from_secs(24 * HOUR);
+pub(super) const SESSION_TTL: Duration = Duration::from_secs(24 * HOUR);
 
 /// How long the state of an authenticated caller is kept.
-const USER_TTL: Duration = Duration::from_secs(90 * 24 * HOUR);
+pub(super) const USER_TTL: Duration = Duration::from_secs(90 * 24 * HOUR);
 
 /// Whose state an entry is: the first part of its key, and how long it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]

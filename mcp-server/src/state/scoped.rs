@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Scope;
 
 /// The collection of FastMCP's context state.
-const COLLECTION: &str = "fastmcp_state";
+pub(super) const COLLECTION: &str = "fastmcp_state";
 
 /// How many entries `clear` removes in one bulk call.
 const CLEAR_BATCH: usize = 100;
@@ -235,8 +235,8 @@ impl fmt::Debug for ScopedState {
 
 /// How a value lies in the store: FastMCP's form.
 #[derive(Serialize, Deserialize)]
-struct Stored<T> {
-    value: T,
+pub(super) struct Stored<T> {
+    pub(super) value: T,
 }
 
 /// Why state cannot be read or written.
@@ -255,6 +255,10 @@ pub enum StateError {
     #[error("this connection has no session; use state() or user_state()")]
     NoSession,
 
+    /// The handle was not made for this caller, or has ended.
+    #[error("the session is unknown; create one")]
+    UnknownSession,
+
     /// The key is empty.
     #[error("a state key must not be empty")]
     EmptyKey,
@@ -272,6 +276,7 @@ impl StateError {
                 NO_PRINCIPAL.call_once(|| tracing::warn!("{self}"));
                 Some("this needs to know who calls; authenticate and try again")
             }
+            Self::UnknownSession => Some("the session is unknown; create one"),
             Self::EmptyKey => Some("the key must not be empty"),
             Self::Store(StoreError::InvalidName { .. }) => Some("the key is too long"),
             Self::NoSession | Self::Store(_) => None,

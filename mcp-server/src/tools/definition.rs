@@ -42,6 +42,9 @@ pub struct ToolDefinition {
     pub meta: MetaObject,
     /// How long a call may take; as long as it likes when `None`.
     pub timeout: Option<Duration>,
+    /// How long [`ResponseCaching`](crate::middleware::ResponseCaching) may answer calls with a
+    /// result; as it does by default when `None`, never when zero.
+    pub cache: Option<Duration>,
     /// Whether clients see the tool and can call it.
     pub enabled: bool,
     required_states: RequiredStates,
@@ -69,6 +72,7 @@ impl ToolDefinition {
             icons: Vec::new(),
             meta: MetaObject::new(),
             timeout: None,
+            cache: None,
             enabled: true,
             required_states: RequiredStates::default(),
             middleware: Chain::default(),
@@ -88,6 +92,15 @@ impl ToolDefinition {
     #[must_use]
     pub fn with_description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
+        self
+    }
+
+    /// Sets how long [`ResponseCaching`](crate::middleware::ResponseCaching), if the server has it, may
+    /// answer calls of the same arguments by the same caller with a result; never, when it is zero.
+    /// Defaults to what that does by itself: tools that are annotated as `read_only` are cached.
+    #[must_use]
+    pub fn with_cache(mut self, ttl: Duration) -> Self {
+        self.cache = Some(ttl);
         self
     }
 

@@ -116,6 +116,7 @@ fn check_inline(function: &Function, options: &Options) -> Result<()> {
 
 fn others(options: &Options) -> TokenStream {
     let timeout = options.timeout.iter();
+    let cache = options.cache.iter();
     let enabled = options.enabled.iter();
     let inline = options.inline.iter().map(|_| quote!(.with_inline()));
     let task = options
@@ -125,6 +126,7 @@ fn others(options: &Options) -> TokenStream {
     quote! {
         #(#task)*
         #(.with_timeout(#timeout))*
+        #(.with_cache(#cache))*
         #(.with_enabled(#enabled))*
         #(#inline)*
     }

@@ -197,7 +197,10 @@ impl Inner {
                     tracing::warn!(error = chain(&error), "answers of clients cannot be listed");
                 }
             }
-            Event::Answer { .. } | Event::Switched | Event::Content(_) => {}
+            Event::Answer { .. }
+            | Event::Switched
+            | Event::Content(_)
+            | Event::CacheInvalidated => {}
         }
     }
 
