@@ -1,11 +1,18 @@
 //! Three instances of a server on one store behind a load balancer, under load, while one of them is
 //! killed every second.
 //!
-//! Run with: cargo run --release -p mcp-server --all-features --example cluster -- \
-//!     --storage redis://localhost
+//! ```sh
+//! cargo run --release -p mcp-server --features redis --example cluster -- --storage redis://localhost
+//! ```
 //!
 //! It reports what was lost, and ends with an error if that is anything but the calls that were under
 //! way on an instance when it was killed. With `--serve` it runs the cluster for other clients instead.
+
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "it reports to who has started it"
+)]
 
 mod balancer;
 mod instance;
@@ -22,7 +29,7 @@ use self::instance::Instances;
 /// Three instances of a server on one store, one of which is killed every second.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where the instances keep everything: redis://HOST, dynamodb://TABLE or disk:PATH?shared
+    /// Where the instances keep everything: a store that they can share
     #[arg(long, env = "MCP_STORAGE", default_value = "disk:data?shared")]
     storage: String,
 
