@@ -2,15 +2,19 @@
 
 use std::future::pending;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kv_core::{KeyQuery, Store as _};
 use kv_disk::DiskStore;
 use mcp_server::middleware::{Message, Next};
-use mcp_server::{Context, Server, ServerBuilder, ServerHandle, State, ToolError, resource, tool};
+use mcp_server::{
+    Context, Progress, Server, ServerBuilder, ServerHandle, State, ToolError, resource, tool,
+};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::changes::Events;
 use crate::http_client::Served;
@@ -50,6 +54,21 @@ impl Drop for Dropped {
 async fn wait(dropped: State<Arc<Notify>>) {
     let _dropped = Dropped(Arc::clone(&dropped));
     pending::<()>().await;
+}
+
+/// What a call waits for, and how often one was made.
+#[derive(Clone, Default)]
+struct Gate {
+    permits: Arc<Notify>,
+    calls: Arc<AtomicUsize>,
+}
+
+#[tool]
+async fn pass(cx: Context, gate: State<Gate>) -> usize {
+    let call = gate.calls.fetch_add(1, Ordering::SeqCst) + 1;
+    cx.report_progress(Progress::new(1.0).message("half")).await;
+    gate.permits.notified().await;
+    call
 }
 
 #[resource("news://today")]
@@ -239,6 +258,151 @@ async fn who_has_subscribed_hears_of_changes_on_other_instances() {
         .await
         .unwrap();
     assert_eq!(told.unwrap()["method"], "notifications/resources/updated");
+}
+
+/// Begins a call of `pass` in a session, and loses the connection after the first event, whose id is
+/// returned.
+async fn broken_call(served: &Served, session: &str) -> String {
+    let params = json!({ "name": "pass", "arguments": {}, "_meta": { "progressToken": 5 } });
+    let call = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params });
+    let request = served.post().header("mcp-session-id", session).json(&call);
+    let mut response = request.send().await.unwrap();
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        let piece = response.chunk().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    let id = text.lines().find_map(|line| line.strip_prefix("id: "));
+    id.unwrap().to_owned()
+}
+
+/// Comes back for the rest of a stream.
+async fn resume(served: &Served, session: &str, event: &str) -> Events {
+    let request = served
+        .get("/mcp")
+        .header("accept", "text/event-stream")
+        .header("mcp-session-id", session)
+        .header("last-event-id", event);
+    Events::new(request.send().await.unwrap())
+}
+
+async fn events_in(folder: &Path) -> usize {
+    let store = DiskStore::builder(folder.join("data"))
+        .shared()
+        .build()
+        .unwrap();
+    let page = store.keys("mcp_events", KeyQuery::new()).await.unwrap();
+    page.keys.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_ends_while_its_client_is_away_is_answered_on_any_instance() {
+    for (is_other, opens_late) in [(false, false), (false, true), (true, false), (true, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = Gate::default();
+        let passing = || builder(folder.path()).with_state(gate.clone()).tool(pass);
+        let (first, _) = serve(passing()).await;
+        let (second, _) = serve(passing()).await;
+        let session = first.handshake().await;
+        let event = broken_call(&first, &session).await;
+        while gate.calls.load(Ordering::SeqCst) == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        // The server notices that the client is gone.
+        sleep(Duration::from_millis(300)).await;
+        let open_gate = || async {
+            gate.permits.notify_one();
+            sleep(Duration::from_millis(300)).await;
+        };
+        if !opens_late {
+            open_gate().await;
+        }
+        let back = if is_other { &second } else { &first };
+        let mut events = resume(back, &session, &event).await;
+        let progress = timeout(Duration::from_secs(10), events.next())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(progress["params"]["message"], "half", "{progress}");
+        if opens_late {
+            open_gate().await;
+        }
+        let answer = timeout(Duration::from_secs(10), events.next())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(answer["id"], 7, "{answer}");
+        assert_eq!(
+            answer["result"]["structuredContent"]["result"], 1,
+            "{answer}"
+        );
+        assert_eq!(events.next().await, None);
+        assert_eq!(gate.calls.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_read_to_its_end_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let (served, _) = serve(builder(folder.path()).with_state(gate.clone()).tool(pass)).await;
+    let session = served.handshake().await;
+    for number in 0..10 {
+        let mut events = begin(&served, &session, number, "pass", json!({})).await;
+        gate.permits.notify_one();
+        assert_eq!(events.next().await.unwrap()["id"], number);
+        assert_eq!(events.next().await, None);
+    }
+    assert_eq!(events_in(folder.path()).await, 0);
+    broken_call(&served, &session).await;
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(events_in(folder.path()).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_a_session_goes_on_on_another_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, one) = serve(builder(folder.path())).await;
+    let (second, other) = serve(builder(folder.path())).await;
+    let session = first.handshake().await;
+    let mut events = Events::of_session(&first, &session).await;
+    one.remove_tool("tell");
+    events.next().await.unwrap();
+    drop(events);
+    // An id of the other instance, one that rmcp makes, and one of nobody.
+    for event in ["3.1.0000000000000000", "0", "x"] {
+        let mut events = resume(&second, &session, event).await;
+        sleep(Duration::from_millis(100)).await;
+        other.add_tool(tell).unwrap_or_default();
+        other.remove_tool("tell");
+        let told = timeout(Duration::from_secs(10), events.next())
+            .await
+            .unwrap();
+        assert_eq!(told.unwrap()["method"], "notifications/tools/list_changed");
+        drop(events);
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_resumes_the_stream_of_another_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let passing = || builder(folder.path()).with_state(gate.clone()).tool(pass);
+    let (first, _) = serve(passing()).await;
+    let (second, _) = serve(passing()).await;
+    let session = first.handshake().await;
+    let event = broken_call(&first, &session).await;
+    sleep(Duration::from_millis(300)).await;
+    gate.permits.notify_one();
+    let other = first.handshake().await;
+    for served in [&first, &second] {
+        let mut events = resume(served, &other, &event).await;
+        let told = timeout(Duration::from_secs(5), events.next())
+            .await
+            .unwrap();
+        assert_eq!(told, None);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 
 mod cached;
 mod clients;
+mod cluster;
 mod compressed;
 mod conformance;
 mod encrypted;
@@ -14,3 +15,4 @@ mod python;
 mod quickstart;
 mod server_process;
 mod services;
+mod state;

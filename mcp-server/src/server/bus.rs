@@ -226,7 +226,7 @@ impl Bus {
     }
 
     /// Returns the name of this instance.
-    pub(crate) fn instance(&self) -> &str {
+    pub(crate) const fn instance(&self) -> &Arc<str> {
         &self.instance
     }
 

@@ -133,7 +133,7 @@ impl Inner {
             }
             JsonRpcMessage::Request(_) => return Ok(false),
         };
-        let Some((to, _, _)) = parts(answered).filter(|it| it.0 != self.bus.instance()) else {
+        let Some((to, _, _)) = parts(answered).filter(|it| it.0 != &**self.bus.instance()) else {
             return Ok(false);
         };
         let waiting = Waiting {
@@ -182,7 +182,7 @@ impl Inner {
                     self.look_after(&id).await;
                 }
             }
-            Event::Answer { to, key } if to == self.bus.instance() => {
+            Event::Answer { to, key } if to == **self.bus.instance() => {
                 if let Err(error) = self.take_answer(&key).await {
                     tracing::warn!(error = chain(&error), "an answer of a client is lost");
                 }

@@ -22,6 +22,7 @@ mod asking;
 mod elsewhere;
 mod record;
 mod restore;
+mod streams;
 mod table;
 mod worker;
 
@@ -50,6 +51,7 @@ pub(crate) use self::record::Home;
 use self::record::{Record, Records};
 pub(crate) use self::restore::Restored;
 use self::restore::Restoring;
+use self::streams::{EventId, EventStream, Streams, Tracked};
 use self::table::{Opened, Table, Use};
 use self::worker::SessionTransport;
 use crate::error::chain;
@@ -105,6 +107,7 @@ struct Inner {
     shutdown: CancellationToken,
     table: Mutex<Table>,
     restoring: Restoring,
+    streams: Streams,
 }
 
 /// Why a request found no session.
@@ -148,6 +151,7 @@ impl Sessions {
             shutdown,
             table: Mutex::default(),
             restoring: Restoring::default(),
+            streams: Streams::default(),
         }))
     }
 
@@ -223,6 +227,7 @@ impl Inner {
     }
 
     async fn sweep(self: &Arc<Self>) {
+        self.streams.sweep();
         let mut to_renew = Vec::new();
         self.stop(|table| {
             let swept = table.sweep(&self.limits);
@@ -356,6 +361,13 @@ struct Open {
     id: SessionId,
     usage: Use,
     opened: Opened,
+}
+
+impl Open {
+    /// Returns what tells the worker from others of the session.
+    const fn generation(&self) -> u64 {
+        self.opened.generation
+    }
 }
 
 impl Drop for Open {
@@ -514,7 +526,7 @@ impl SessionManager for Sessions {
         self.mark(id, &mut message);
         let open = report(self.0.open(id, usage).await)?;
         let stream = self.0.manager.create_stream(id, message).await;
-        Ok(hold(report(stream.map_err(Into::into))?, open))
+        Ok(Tracked::new(report(stream.map_err(Into::into))?, open))
     }
 
     async fn accept_message(
@@ -537,7 +549,7 @@ impl SessionManager for Sessions {
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
         let open = report(self.0.open(id, Use::Other).await)?;
         let stream = self.0.manager.create_standalone_stream(id).await;
-        Ok(hold(report(stream.map_err(Into::into))?, open))
+        Ok(self.0.own_stream(report(stream.map_err(Into::into))?, open))
     }
 
     async fn resume(
@@ -546,8 +558,63 @@ impl SessionManager for Sessions {
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
         let open = report(self.0.open(id, Use::Other).await)?;
-        let stream = self.0.manager.resume(id, last_event_id).await;
-        Ok(hold(report(stream.map_err(Into::into))?, open))
+        report(self.0.resume(id, &last_event_id, open).await)
+    }
+}
+
+impl Inner {
+    /// Returns the events of the stream of a session itself.
+    fn own_stream(
+        &self,
+        stream: impl Stream<Item = ServerSseMessage> + Send + Sync + 'static,
+        open: Open,
+    ) -> EventStream {
+        let (generation, instance) = (open.generation(), Arc::clone(self.bus.instance()));
+        let named = stream.map(move |mut event| {
+            streams::name(&mut event, generation, &instance);
+            event
+        });
+        Box::pin(hold(named, open))
+    }
+
+    /// Returns what comes after an event: on this worker, of a stream that is read on without its
+    /// client, or of one of another instance.
+    async fn resume(
+        self: &Arc<Self>,
+        id: &SessionId,
+        last_event_id: &str,
+        open: Open,
+    ) -> Result<EventStream, SessionsError> {
+        let after = EventId::parse(last_event_id);
+        let is_here = after.as_ref().is_some_and(|after| {
+            *after.instance == **self.bus.instance() && after.generation == open.generation()
+        });
+        let Some(after) = after else {
+            let stream = self.manager.create_standalone_stream(id).await?;
+            return Ok(self.own_stream(stream, open));
+        };
+        match &after.request {
+            Some(request) => {
+                if let Some(rest) = self.kept_here(id, request, &after) {
+                    return Ok(Box::pin(hold(rest, open)));
+                }
+                if !is_here {
+                    let rest = self.kept_elsewhere(id, request, &after);
+                    return Ok(Box::pin(hold(rest, open)));
+                }
+                let stream = self.manager.resume(id, after.local()).await?;
+                Ok(Box::pin(Tracked::new(stream, open)))
+            }
+            None if is_here => {
+                let stream = self.manager.resume(id, after.local()).await?;
+                Ok(self.own_stream(stream, open))
+            }
+            // What was told on the stream of another worker is not known here.
+            None => {
+                let stream = self.manager.create_standalone_stream(id).await?;
+                Ok(self.own_stream(stream, open))
+            }
+        }
     }
 }
 

@@ -67,7 +67,8 @@ enum Worker {
 /// What [`Table::open`] has counted.
 #[derive(Clone, Copy)]
 pub(super) struct Opened {
-    generation: u64,
+    /// Of the worker.
+    pub(super) generation: u64,
     /// Whether it is the first thing that follows the handshake.
     pub(super) is_first: bool,
 }

@@ -31,7 +31,7 @@ impl SessionTransport {
         };
         Self {
             local,
-            asker: Asker::new(bus.instance().into(), generation),
+            asker: Asker::new(Arc::clone(bus.instance()), generation),
             bus,
             _end: end,
         }
