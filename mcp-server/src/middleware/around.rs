@@ -1,5 +1,6 @@
 //! [`Middleware`]: the trait.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use super::params::{
@@ -105,48 +106,7 @@ pub trait Middleware: Send + Sync + 'static {
         message: Message,
         next: Next,
     ) -> impl Future<Output = Result<Answer, CallError>> + Send {
-        async move {
-            let (params, envelope) = message.open();
-            match params {
-                AnyParams::Initialize(params) => self
-                    .on_initialize(envelope.of(params), next)
-                    .await
-                    .map(Answer::Initialize),
-                AnyParams::Discover(params) => self
-                    .on_discover(envelope.of(params), next)
-                    .await
-                    .map(Answer::Discover),
-                AnyParams::CallTool(params) => self
-                    .on_call_tool(envelope.of(params), next)
-                    .await
-                    .map(Answer::CallTool),
-                AnyParams::ReadResource(params) => self
-                    .on_read_resource(envelope.of(params), next)
-                    .await
-                    .map(Answer::ReadResource),
-                AnyParams::GetPrompt(params) => self
-                    .on_get_prompt(envelope.of(params), next)
-                    .await
-                    .map(Answer::GetPrompt),
-                AnyParams::ListTools(params) => self
-                    .on_list_tools(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListTools),
-                AnyParams::ListResources(params) => self
-                    .on_list_resources(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListResources),
-                AnyParams::ListResourceTemplates(params) => self
-                    .on_list_resource_templates(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListResourceTemplates),
-                AnyParams::ListPrompts(params) => self
-                    .on_list_prompts(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListPrompts),
-                params => next.run(envelope.of(params)).await,
-            }
-        }
+        by_method(self, message, next)
     }
 
     /// Is around every notification.
@@ -241,6 +201,54 @@ pub trait Middleware: Send + Sync + 'static {
     }
 }
 
+/// Hands a request to the hook of its method.
+pub(super) async fn by_method<M: Middleware + ?Sized>(
+    middleware: &M,
+    message: Message,
+    next: Next,
+) -> Result<Answer, CallError> {
+    let (params, envelope) = message.open();
+    match params {
+        AnyParams::Initialize(params) => middleware
+            .on_initialize(envelope.of(params), next)
+            .await
+            .map(Answer::Initialize),
+        AnyParams::Discover(params) => middleware
+            .on_discover(envelope.of(params), next)
+            .await
+            .map(Answer::Discover),
+        AnyParams::CallTool(params) => middleware
+            .on_call_tool(envelope.of(params), next)
+            .await
+            .map(Answer::CallTool),
+        AnyParams::ReadResource(params) => middleware
+            .on_read_resource(envelope.of(params), next)
+            .await
+            .map(Answer::ReadResource),
+        AnyParams::GetPrompt(params) => middleware
+            .on_get_prompt(envelope.of(params), next)
+            .await
+            .map(Answer::GetPrompt),
+        AnyParams::ListTools(params) => middleware
+            .on_list_tools(envelope.of(params), next)
+            .await
+            .map(Answer::ListTools),
+        AnyParams::ListResources(params) => middleware
+            .on_list_resources(envelope.of(params), next)
+            .await
+            .map(Answer::ListResources),
+        AnyParams::ListResourceTemplates(params) => middleware
+            .on_list_resource_templates(envelope.of(params), next)
+            .await
+            .map(Answer::ListResourceTemplates),
+        AnyParams::ListPrompts(params) => middleware
+            .on_list_prompts(envelope.of(params), next)
+            .await
+            .map(Answer::ListPrompts),
+        params => next.run(envelope.of(params)).await,
+    }
+}
+
 impl<F, A> Middleware for F
 where
     F: Fn(Message, Next) -> A + Send + Sync + 'static,
@@ -257,6 +265,9 @@ where
 
 /// [`Middleware`] of any type.
 pub(super) trait Erased: Send + Sync {
+    /// Returns which type it is.
+    fn kind(&self) -> TypeId;
+
     fn built(&self, server: &ServerHandle);
 
     fn handle(
@@ -267,6 +278,10 @@ pub(super) trait Erased: Send + Sync {
 }
 
 impl<M: Middleware> Erased for M {
+    fn kind(&self) -> TypeId {
+        TypeId::of::<M>()
+    }
+
     fn built(&self, server: &ServerHandle) {
         self.on_build(server);
     }

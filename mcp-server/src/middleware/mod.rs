@@ -1,9 +1,11 @@
 //! Middleware: what happens around each message of a client, on its way to what answers it.
 
 mod around;
+mod authorization;
 mod cache;
 mod error;
 mod errors;
+mod injection;
 mod logging;
 mod message;
 mod next;
@@ -14,10 +16,12 @@ mod retry;
 mod timing;
 
 pub use around::Middleware;
+pub use authorization::{Access, Authorization};
 pub(crate) use cache::Cache;
 pub use cache::{CacheHandle, CacheStatistics, CachedMethod, MethodStatistics, ResponseCaching};
 pub use error::CallError;
 pub use errors::ErrorHandling;
+pub use injection::ToolInjection;
 pub use logging::Logging;
 pub use message::Message;
 pub use next::Next;

@@ -38,7 +38,7 @@ pub(crate) use self::core::Core;
 pub use self::handle::ServerHandle;
 pub(crate) use self::lifespan::Lifespan;
 pub(crate) use self::pages::Lists;
-pub(crate) use self::refusals::quoted;
+pub(crate) use self::refusals::{insufficient_scope, quoted};
 pub(crate) use self::registry::{RegisteredTool, Registry, Selection};
 pub(crate) use self::view::is_stateless;
 use crate::builder::{ServerBuilder, Settings};
