@@ -7,7 +7,7 @@ use super::params::{
     Answer, AnyParams, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
     Notification,
 };
-use super::{CallError, Message, Next};
+use super::{CallError, Message, Next, Rejected};
 use crate::types::{
     CallToolRequestParams, CallToolResponse, DiscoverResult, GetPromptRequestParams,
     GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsResult,
@@ -29,7 +29,7 @@ use crate::{BoxFuture, ServerHandle};
 ///
 /// Of several, the one that was added first is the outermost: its hooks are around all hooks of the
 /// second. Each message passes once, as far as the protocol layer accepts it: a message that cannot
-/// be read, is of an unknown protocol or has no session passes no hook.
+/// be read, is of an unknown protocol or has no session passes [`on_rejected`](Self::on_rejected) alone.
 ///
 /// A closure of a [`Message`] and a [`Next`] is middleware too: it is the hook `on_message`. One that
 /// captures something clones it for each message: `move |message, next| { let it = it.clone(); async
@@ -81,6 +81,10 @@ pub trait Middleware: Send + Sync + 'static {
     /// Is told of the server that it belongs to, once, before the first message. Middleware of a
     /// single tool is not.
     fn on_build(&self, _server: &ServerHandle) {}
+
+    /// Is told of an HTTP request that was refused before it became a message: no other hook sees it.
+    /// Middleware of a single tool is not.
+    fn on_rejected(&self, _rejected: &Rejected) {}
 
     /// Is around every message.
     fn on_message(
@@ -270,6 +274,8 @@ pub(super) trait Erased: Send + Sync {
 
     fn built(&self, server: &ServerHandle);
 
+    fn rejected(&self, rejected: &Rejected);
+
     fn handle(
         self: Arc<Self>,
         message: Message,
@@ -284,6 +290,10 @@ impl<M: Middleware> Erased for M {
 
     fn built(&self, server: &ServerHandle) {
         self.on_build(server);
+    }
+
+    fn rejected(&self, rejected: &Rejected) {
+        self.on_rejected(rejected);
     }
 
     fn handle(

@@ -11,6 +11,7 @@ mod message;
 mod next;
 mod params;
 mod rate;
+mod rejected;
 mod response_limit;
 mod retry;
 mod timing;
@@ -31,6 +32,8 @@ pub use params::{
     Notification, OtherAnswer, OtherRequest, Params,
 };
 pub use rate::RateLimiting;
+pub use rejected::Rejected;
+pub(crate) use rejected::{Dispatched, watch};
 pub use response_limit::ResponseLimiting;
 pub use retry::Retry;
 pub use timing::Timing;

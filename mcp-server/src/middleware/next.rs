@@ -8,7 +8,9 @@ use rmcp::ErrorData;
 
 use super::around::Erased;
 use super::params::{Answer, AnyParams, Params};
-use super::{Authorization, CallError, Message, Middleware, RateLimiting, ResponseCaching, Retry};
+use super::{
+    Authorization, CallError, Message, Middleware, RateLimiting, Rejected, ResponseCaching, Retry,
+};
 use crate::{BoxFuture, ServerHandle};
 
 /// A type of middleware.
@@ -76,6 +78,13 @@ impl Chain {
         }
         for middleware in self.0.iter() {
             middleware.built(server);
+        }
+    }
+
+    /// Tells all of it of a request that was refused.
+    pub(crate) fn rejected(&self, rejected: &Rejected) {
+        for middleware in self.0.iter() {
+            middleware.rejected(rejected);
         }
     }
 
