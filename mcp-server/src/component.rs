@@ -55,6 +55,13 @@ pub(crate) fn meta_of(
     (!meta.is_empty()).then_some(meta)
 }
 
+/// Returns the tags that `_meta` shows.
+pub(crate) fn tags_of(meta: Option<&MetaObject>) -> BTreeSet<String> {
+    let tags = meta.and_then(|meta| meta.get(FASTMCP)?.get("tags")?.as_array());
+    let tags = tags.into_iter().flatten().filter_map(Value::as_str);
+    tags.map(str::to_owned).collect()
+}
+
 /// Adds to `_meta` which versions of a component there are.
 pub(crate) fn show_versions(meta: &mut Option<MetaObject>, versions: &[&str]) {
     let meta = meta.get_or_insert_with(MetaObject::new);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ask;
+mod authorization;
 mod caching;
 mod changes;
 mod client;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mcp_server::client::{ClientError, ClientMode};
 use mcp_server::middleware::{
     Answer, AnyParams, CallError, ListTools, Message, Middleware, Next, Notification, OtherRequest,
+    Rejected,
 };
 use mcp_server::types::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, ContentBlock,
@@ -545,4 +546,65 @@ impl Drop for Gone {
     fn drop(&mut self) {
         self.0.notify_one();
     }
+}
+
+/// Notes what is refused, and what passes.
+#[derive(Clone, Default)]
+struct Doorman(Arc<Mutex<Vec<String>>>);
+
+impl Middleware for Doorman {
+    async fn on_message(&self, message: Message, next: Next) -> Result<Answer, CallError> {
+        self.0.lock().unwrap().push(message.method().to_owned());
+        next.run(message).await
+    }
+
+    fn on_rejected(&self, rejected: &Rejected) {
+        let method = rejected.mcp_method.as_deref().unwrap_or_default();
+        let line = format!("{} {method}", rejected.status.as_u16());
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[tokio::test]
+async fn what_never_becomes_a_message_is_told_as_rejected_and_nothing_else_is() {
+    let doorman = Doorman::default();
+    let server = Server::builder("Door").middleware(doorman.clone());
+    let router = server.build().unwrap().into_router().unwrap();
+    let served = Served::new(router).await;
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    for (request, expected) in [
+        (served.post().body("{"), "400 "),
+        (
+            served
+                .post()
+                .header("origin", "https://evil.example")
+                .json(&ping),
+            "403 ",
+        ),
+        (
+            served.post().header("mcp-session-id", "gone").json(&ping),
+            "404 ",
+        ),
+        (
+            served.post().header("content-type", "text/plain").body("x"),
+            "415 ",
+        ),
+        (
+            served
+                .post()
+                .header("mcp-method", "x".repeat(100))
+                .body("["),
+            &format!("400 {}", "x".repeat(64)),
+        ),
+        (served.get("/mcp"), "400 "),
+    ] {
+        request.send().await.unwrap();
+        let told = std::mem::take(&mut *doorman.0.lock().unwrap());
+        assert_eq!(told, [expected]);
+    }
+    served.get("/other").send().await.unwrap();
+    // It is answered with 404, by what is behind the middleware.
+    served.modern("no/method", "", json!({})).await;
+    served.modern("tools/list", "", json!({})).await;
+    assert_eq!(*doorman.0.lock().unwrap(), ["no/method", "tools/list"]);
 }

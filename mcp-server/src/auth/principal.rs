@@ -140,6 +140,11 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// Tells whether it is the one local user.
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(self, Self::Local)
+    }
+
     /// Tells whether the caller has all of these scopes. The local user needs none.
     pub(crate) fn may(&self, scopes: &BTreeSet<String>) -> bool {
         match self {

@@ -1,12 +1,13 @@
 //! [`Middleware`]: the trait.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use super::params::{
     Answer, AnyParams, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
     Notification,
 };
-use super::{CallError, Message, Next};
+use super::{CallError, Message, Next, Rejected};
 use crate::types::{
     CallToolRequestParams, CallToolResponse, DiscoverResult, GetPromptRequestParams,
     GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsResult,
@@ -28,7 +29,7 @@ use crate::{BoxFuture, ServerHandle};
 ///
 /// Of several, the one that was added first is the outermost: its hooks are around all hooks of the
 /// second. Each message passes once, as far as the protocol layer accepts it: a message that cannot
-/// be read, is of an unknown protocol or has no session passes no hook.
+/// be read, is of an unknown protocol or has no session passes [`on_rejected`](Self::on_rejected) alone.
 ///
 /// A closure of a [`Message`] and a [`Next`] is middleware too: it is the hook `on_message`. One that
 /// captures something clones it for each message: `move |message, next| { let it = it.clone(); async
@@ -81,6 +82,10 @@ pub trait Middleware: Send + Sync + 'static {
     /// single tool is not.
     fn on_build(&self, _server: &ServerHandle) {}
 
+    /// Is told of an HTTP request that was refused before it became a message: no other hook sees it.
+    /// Middleware of a single tool is not.
+    fn on_rejected(&self, _rejected: &Rejected) {}
+
     /// Is around every message.
     fn on_message(
         &self,
@@ -105,48 +110,7 @@ pub trait Middleware: Send + Sync + 'static {
         message: Message,
         next: Next,
     ) -> impl Future<Output = Result<Answer, CallError>> + Send {
-        async move {
-            let (params, envelope) = message.open();
-            match params {
-                AnyParams::Initialize(params) => self
-                    .on_initialize(envelope.of(params), next)
-                    .await
-                    .map(Answer::Initialize),
-                AnyParams::Discover(params) => self
-                    .on_discover(envelope.of(params), next)
-                    .await
-                    .map(Answer::Discover),
-                AnyParams::CallTool(params) => self
-                    .on_call_tool(envelope.of(params), next)
-                    .await
-                    .map(Answer::CallTool),
-                AnyParams::ReadResource(params) => self
-                    .on_read_resource(envelope.of(params), next)
-                    .await
-                    .map(Answer::ReadResource),
-                AnyParams::GetPrompt(params) => self
-                    .on_get_prompt(envelope.of(params), next)
-                    .await
-                    .map(Answer::GetPrompt),
-                AnyParams::ListTools(params) => self
-                    .on_list_tools(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListTools),
-                AnyParams::ListResources(params) => self
-                    .on_list_resources(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListResources),
-                AnyParams::ListResourceTemplates(params) => self
-                    .on_list_resource_templates(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListResourceTemplates),
-                AnyParams::ListPrompts(params) => self
-                    .on_list_prompts(envelope.of(params), next)
-                    .await
-                    .map(Answer::ListPrompts),
-                params => next.run(envelope.of(params)).await,
-            }
-        }
+        by_method(self, message, next)
     }
 
     /// Is around every notification.
@@ -241,6 +205,54 @@ pub trait Middleware: Send + Sync + 'static {
     }
 }
 
+/// Hands a request to the hook of its method.
+pub(super) async fn by_method<M: Middleware + ?Sized>(
+    middleware: &M,
+    message: Message,
+    next: Next,
+) -> Result<Answer, CallError> {
+    let (params, envelope) = message.open();
+    match params {
+        AnyParams::Initialize(params) => middleware
+            .on_initialize(envelope.of(params), next)
+            .await
+            .map(Answer::Initialize),
+        AnyParams::Discover(params) => middleware
+            .on_discover(envelope.of(params), next)
+            .await
+            .map(Answer::Discover),
+        AnyParams::CallTool(params) => middleware
+            .on_call_tool(envelope.of(params), next)
+            .await
+            .map(Answer::CallTool),
+        AnyParams::ReadResource(params) => middleware
+            .on_read_resource(envelope.of(params), next)
+            .await
+            .map(Answer::ReadResource),
+        AnyParams::GetPrompt(params) => middleware
+            .on_get_prompt(envelope.of(params), next)
+            .await
+            .map(Answer::GetPrompt),
+        AnyParams::ListTools(params) => middleware
+            .on_list_tools(envelope.of(params), next)
+            .await
+            .map(Answer::ListTools),
+        AnyParams::ListResources(params) => middleware
+            .on_list_resources(envelope.of(params), next)
+            .await
+            .map(Answer::ListResources),
+        AnyParams::ListResourceTemplates(params) => middleware
+            .on_list_resource_templates(envelope.of(params), next)
+            .await
+            .map(Answer::ListResourceTemplates),
+        AnyParams::ListPrompts(params) => middleware
+            .on_list_prompts(envelope.of(params), next)
+            .await
+            .map(Answer::ListPrompts),
+        params => next.run(envelope.of(params)).await,
+    }
+}
+
 impl<F, A> Middleware for F
 where
     F: Fn(Message, Next) -> A + Send + Sync + 'static,
@@ -257,7 +269,12 @@ where
 
 /// [`Middleware`] of any type.
 pub(super) trait Erased: Send + Sync {
+    /// Returns which type it is.
+    fn kind(&self) -> TypeId;
+
     fn built(&self, server: &ServerHandle);
+
+    fn rejected(&self, rejected: &Rejected);
 
     fn handle(
         self: Arc<Self>,
@@ -267,8 +284,16 @@ pub(super) trait Erased: Send + Sync {
 }
 
 impl<M: Middleware> Erased for M {
+    fn kind(&self) -> TypeId {
+        TypeId::of::<M>()
+    }
+
     fn built(&self, server: &ServerHandle) {
         self.on_build(server);
+    }
+
+    fn rejected(&self, rejected: &Rejected) {
+        self.on_rejected(rejected);
     }
 
     fn handle(

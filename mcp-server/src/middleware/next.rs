@@ -1,5 +1,6 @@
 //! [`Next`]: the rest of the way of a message.
 
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,8 +8,41 @@ use rmcp::ErrorData;
 
 use super::around::Erased;
 use super::params::{Answer, AnyParams, Params};
-use super::{CallError, Message, Middleware};
+use super::{
+    Authorization, CallError, Message, Middleware, RateLimiting, Rejected, ResponseCaching, Retry,
+};
 use crate::{BoxFuture, ServerHandle};
+
+/// A type of middleware.
+type Kind = fn() -> TypeId;
+
+/// What must be outside of what, and what is wrong when it is not.
+const ORDER: [(Kind, Kind, &str); 4] = [
+    (
+        TypeId::of::<RateLimiting>,
+        TypeId::of::<ResponseCaching>,
+        "ResponseCaching is around RateLimiting: answers from the cache are not counted; add \
+         RateLimiting before ResponseCaching",
+    ),
+    (
+        TypeId::of::<RateLimiting>,
+        TypeId::of::<Retry>,
+        "Retry is around RateLimiting: each try is counted, and what is refused is tried again; add \
+         RateLimiting before Retry",
+    ),
+    (
+        TypeId::of::<Authorization>,
+        TypeId::of::<ResponseCaching>,
+        "ResponseCaching is around Authorization: answers from the cache are given without its \
+         checks; add Authorization before ResponseCaching",
+    ),
+    (
+        TypeId::of::<ResponseCaching>,
+        TypeId::of::<Retry>,
+        "Retry is around ResponseCaching: those who wait for an equal call are told of its first \
+         failure; add ResponseCaching before Retry",
+    ),
+];
 
 /// What answers a message at the end of its way.
 pub(crate) trait End: Send + Sync {
@@ -39,9 +73,28 @@ impl Chain {
 
     /// Tells all of it of the server that it belongs to.
     pub(crate) fn built(&self, server: &ServerHandle) {
+        for problem in self.order_problems() {
+            tracing::warn!("{problem}");
+        }
         for middleware in self.0.iter() {
             middleware.built(server);
         }
+    }
+
+    /// Tells all of it of a request that was refused.
+    pub(crate) fn rejected(&self, rejected: &Rejected) {
+        for middleware in self.0.iter() {
+            middleware.rejected(rejected);
+        }
+    }
+
+    /// Tells what is in an order that cannot be meant, and how to mend it.
+    fn order_problems(&self) -> impl Iterator<Item = &'static str> {
+        let place = |kind: TypeId| self.0.iter().position(|it| it.kind() == kind);
+        ORDER.iter().filter_map(move |(outer, inner, problem)| {
+            let (outer, inner) = (place(outer())?, place(inner())?);
+            (inner < outer).then_some(*problem)
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -118,5 +171,27 @@ impl fmt::Debug for Next {
         f.debug_struct("Next")
             .field("left", &(self.chain.0.len() - self.passed))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_cannot_be_meant_is_told_with_the_fix() {
+        let mut chain = Chain::default();
+        chain.push(ResponseCaching::new());
+        chain.push(RateLimiting::per_second(1.0));
+        chain.push(Retry::new());
+        let problems: Vec<_> = chain.order_problems().collect();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("add RateLimiting before ResponseCaching"));
+        let mut chain = Chain::default();
+        chain.push(RateLimiting::per_second(1.0));
+        chain.push(Authorization::new());
+        chain.push(ResponseCaching::new());
+        chain.push(Retry::new());
+        assert_eq!(chain.order_problems().count(), 0);
     }
 }

@@ -7,6 +7,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
+use axum::http::request::Parts;
 use futures_util::FutureExt as _;
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -20,8 +21,8 @@ use super::subscriptions;
 use super::view::{Occasion, View, is_stateless};
 use crate::error::Panicked;
 use crate::middleware::{
-    Answer, CallError, Discover, ListPrompts, ListResourceTemplates, ListResources, ListTools,
-    Message, NoEnd, Notification, OtherAnswer, OtherRequest,
+    Answer, CallError, Discover, Dispatched, ListPrompts, ListResourceTemplates, ListResources,
+    ListTools, Message, NoEnd, Notification, OtherAnswer, OtherRequest,
 };
 use crate::transport::{Connection, Restored};
 use crate::types::*;
@@ -67,8 +68,12 @@ impl Adapter {
         occasion: Occasion,
         subscription: Option<SubscriptionContext>,
     ) -> Result<T::Answer, CallError> {
-        let cx = self.0.around(&occasion).await?;
         let request = Arc::clone(&occasion.request);
+        let parts = request.extensions.get::<Parts>();
+        if let Some(dispatched) = parts.and_then(|it| it.extensions.get::<Dispatched>()) {
+            dispatched.set();
+        }
+        let cx = self.0.around(&occasion).await?;
         let end = Arc::new(Ending {
             view: Arc::clone(&self.0),
             occasion,

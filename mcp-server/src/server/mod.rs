@@ -26,6 +26,7 @@ use std::time::Duration;
 use std::{process, thread};
 
 use axum::Router;
+use axum::middleware::from_fn;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use rmcp::service::serve_server_with_ct;
 use tokio::io::DuplexStream;
@@ -38,14 +39,14 @@ pub(crate) use self::core::Core;
 pub use self::handle::ServerHandle;
 pub(crate) use self::lifespan::Lifespan;
 pub(crate) use self::pages::Lists;
-pub(crate) use self::refusals::quoted;
+pub(crate) use self::refusals::{insufficient_scope, quoted};
 pub(crate) use self::registry::{RegisteredTool, Registry, Selection};
 pub(crate) use self::view::is_stateless;
 use crate::builder::{ServerBuilder, Settings};
 use crate::cli::{Args, TransportKind};
 use crate::transport::http::{self, EdgeConfig, HttpOptions, SessionLimits, Sessions, Shutdown};
 use crate::transport::{Connection, Transport, stdio};
-use crate::{Error, Result, logging, storage};
+use crate::{Error, Result, logging, middleware, storage};
 
 /// How long calls may take to notice that their connection has ended.
 const LAST_CALLS: Duration = Duration::from_secs(1);
@@ -334,7 +335,15 @@ impl Server {
             .fold(mcp, |router, (path, handler)| {
                 router.route(path, handler.clone())
             });
-        http::protect(routes, edge)
+        let router = http::protect(routes, edge);
+        let chain = &self.core.middleware;
+        if chain.is_empty() {
+            return router;
+        }
+        let (chain, path) = (chain.clone(), Arc::from(&*self.settings.path));
+        router.layer(from_fn(move |request, next| {
+            middleware::watch(chain.clone(), Arc::clone(&path), request, next)
+        }))
     }
 
     /// Says where the server listens and how to connect, and what it will forget.

@@ -39,7 +39,6 @@ pub(crate) struct ToolDetails {
     pub(crate) middleware: Chain,
     /// How long results may be cached, if it says so.
     pub(crate) cache: Option<Duration>,
-    pub(crate) tags: BTreeSet<String>,
 }
 
 /// What belongs to a resource template.
@@ -112,9 +111,9 @@ impl Registry {
                 middleware: definition.middleware().clone(),
                 task: definition.task,
                 cache: definition.cache,
-                tags: definition.tags,
             },
             scopes: definition.scopes,
+            tags: definition.tags,
         };
         add("tool", &mut self.tools, definition.name, entry)?;
         self.task_tools += usize::from(has_tasks);
@@ -145,6 +144,7 @@ impl Registry {
                 wire: definition.to_wire_resource(),
                 version,
                 scopes: definition.scopes,
+                tags: definition.tags,
                 details: (),
             };
             return add("resource", &mut self.resources, definition.uri, entry);
@@ -161,6 +161,7 @@ impl Registry {
             version,
             details: Template { uri, completions },
             scopes: definition.scopes,
+            tags: definition.tags,
         };
         let breadth = Breadth::of(&definition.uri);
         add("resource", &mut self.templates, breadth, entry)?;
@@ -196,6 +197,7 @@ impl Registry {
             wire: definition.to_wire(),
             version,
             scopes: definition.scopes,
+            tags: definition.tags,
             details: completions,
         };
         add("prompt", &mut self.prompts, definition.name, entry)?;
@@ -453,6 +455,7 @@ pub(crate) struct FoundResource {
     pub(crate) identity: String,
     /// What its caller must be allowed to do.
     pub(crate) scopes: BTreeSet<String>,
+    pub(crate) tags: BTreeSet<String>,
 }
 
 impl FoundResource {
@@ -462,6 +465,7 @@ impl FoundResource {
             identity: entry.identity(&request.uri).into_owned(),
             request,
             scopes: entry.scopes.clone(),
+            tags: entry.tags.clone(),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Registered<C: ?Sized, W, D = ()> {
     pub(crate) scopes: BTreeSet<String>,
     /// What only components of its kind have.
     pub(crate) details: D,
+    /// Labels to filter by.
+    pub(crate) tags: BTreeSet<String>,
 }
 
 /// A component in all its versions, the highest first: one without a version, or any number of

@@ -102,7 +102,7 @@ impl Plan {
         match &self.subject {
             Subject::Tool(name, tool) => {
                 labels.push(format!("tool:{name}"));
-                labels.extend(tool.details.tags.iter().map(|tag| format!("tag:{tag}")));
+                labels.extend(tool.tags.iter().map(|tag| format!("tag:{tag}")));
             }
             Subject::Resource(uri) => labels.push(format!("uri:{uri}")),
             Subject::Other => {}

@@ -1,6 +1,9 @@
 //! The requests of one session that run at the same time.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{Setup, rpc_error};
 
@@ -38,22 +41,30 @@ async fn an_id_is_refused_while_a_request_with_it_runs() {
 }
 
 #[tokio::test]
-async fn an_id_is_free_when_the_client_is_gone() {
+async fn an_id_is_in_use_until_its_call_ends_although_the_client_is_gone() {
     let server = Setup::default().start().await;
     let session = server.open_session().await;
     let first = server.call_in(&session, "wait").send().await.unwrap();
     server.called(1).await;
     drop(first);
-    while server
-        .call_in(&session, "any")
-        .send()
-        .await
-        .unwrap()
-        .status()
-        != 200
-    {
-        tokio::task::yield_now().await;
-    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The answer of the first call would be taken for that of a second one.
+    let second = server.call_in(&session, "any").send().await.unwrap();
+    assert_eq!(second.status(), 400);
+    server.handler.permits.add_permits(1);
+    let freed = async {
+        while server
+            .call_in(&session, "any")
+            .send()
+            .await
+            .unwrap()
+            .status()
+            != 200
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), freed).await.unwrap();
 }
 
 #[tokio::test]
