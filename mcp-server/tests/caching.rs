@@ -95,7 +95,9 @@ struct Gate(Arc<Notify>);
 #[tool(annotations(read_only))]
 async fn slow(made: State<Made>, gate: State<Gate>) -> usize {
     let number = made.next();
-    gate.0.notified().await;
+    let opened = gate.0.notified();
+    WAITING.fetch_add(1, Ordering::SeqCst);
+    opened.await;
     number
 }
 
@@ -117,6 +119,9 @@ async fn ask(made: State<Made>, what: String) -> String {
 
 /// The gate of all tests: each is a process of its own.
 static GATE: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::default);
+
+/// How many calls have come to the gate.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 fn builder(caching: ResponseCaching) -> (ServerBuilder, Made, CacheHandle) {
     let (made, cache) = (Made::default(), caching.handle());
@@ -354,9 +359,18 @@ async fn nobody_gets_what_was_made_for_another() {
     assert_eq!(made.count(), 4);
 }
 
-/// Lets all that wait go on.
-async fn open_gate() {
+/// Waits until so many calls have come to the gate.
+async fn at_gate(calls: usize) {
+    while WAITING.load(Ordering::SeqCst) < calls {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Lets all that wait go on, once so many calls have come, and others have had time to join them.
+async fn open_gate(calls: usize) {
+    at_gate(calls).await;
     sleep(Duration::from_millis(300)).await;
+    WAITING.store(0, Ordering::SeqCst);
     GATE.0.notify_waiters();
 }
 
@@ -365,7 +379,7 @@ async fn equal_calls_at_the_same_time_are_one() {
     let (client, _server, made, cache) = connect(ResponseCaching::new()).await;
     let calls = (0..20).map(|_| client.call_tool::<usize>("slow", json!({})));
     let calls = futures_util::future::join_all(calls);
-    let (answers, ()) = tokio::join!(calls, open_gate());
+    let (answers, ()) = tokio::join!(calls, open_gate(1));
     assert!(answers.into_iter().all(|answer| answer.unwrap() == 1));
     assert_eq!(made.count(), 1);
     let calls = *cache.statistics().of(CachedMethod::CallTool);
@@ -396,7 +410,7 @@ async fn equal_calls_on_two_instances_are_one() {
         served.call("slow", json!({}))
     });
     let calls = futures_util::future::join_all(calls);
-    let (answers, ()) = tokio::join!(calls, open_gate());
+    let (answers, ()) = tokio::join!(calls, open_gate(1));
     for answer in answers {
         assert_eq!(answer["structuredContent"]["result"], 1, "{answer}");
     }
@@ -408,15 +422,16 @@ async fn a_call_goes_on_when_the_client_that_has_made_it_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = two(folder.path()).await;
     let leader = first.0.call("slow", json!({}));
-    timeout(Duration::from_millis(300), leader)
-        .await
-        .unwrap_err();
+    tokio::select! {
+        answer = leader => panic!("it is answered: {answer}"),
+        () = at_gate(1) => {}
+    }
     let followers = (0..4).map(|number| {
         let served = if number % 2 == 0 { &first.0 } else { &second.0 };
         served.call("slow", json!({}))
     });
     let followers = futures_util::future::join_all(followers);
-    let (answers, ()) = tokio::join!(followers, open_gate());
+    let (answers, ()) = tokio::join!(followers, open_gate(1));
     for answer in answers {
         assert_eq!(answer["structuredContent"]["result"], 1, "{answer}");
     }
@@ -462,12 +477,12 @@ async fn what_is_being_made_when_it_is_taken_out_is_not_kept() {
     let (client, _server, made, cache) = connect(ResponseCaching::new()).await;
     let call = || client.call_tool::<usize>("slow", json!({}));
     let taking = async {
-        sleep(Duration::from_millis(100)).await;
+        at_gate(1).await;
         cache.invalidate_tool("slow").await.unwrap();
-        open_gate().await;
+        open_gate(1).await;
     };
     assert_eq!(tokio::join!(call(), taking).0.unwrap(), 1);
-    assert_eq!(tokio::join!(call(), open_gate()).0.unwrap(), 2);
+    assert_eq!(tokio::join!(call(), open_gate(1)).0.unwrap(), 2);
     assert_eq!(call().await.unwrap(), 2);
     assert_eq!(made.count(), 2);
 }
@@ -477,11 +492,11 @@ async fn who_comes_after_it_was_taken_out_does_not_wait_for_what_was_begun_befor
     let (client, _server, _, cache) = connect(ResponseCaching::new()).await;
     let call = || client.call_tool::<usize>("slow", json!({}));
     let late = async {
-        sleep(Duration::from_millis(100)).await;
+        at_gate(1).await;
         cache.invalidate_tool("slow").await.unwrap();
         call().await.unwrap()
     };
-    let (first, late, ()) = tokio::join!(call(), late, open_gate());
+    let (first, late, ()) = tokio::join!(call(), late, open_gate(2));
     assert_eq!((first.unwrap(), late), (1, 2));
     assert_eq!(call().await.unwrap(), 2);
 }

@@ -416,7 +416,7 @@ impl<T: Cacheable> Passage<T> {
     }
 
     /// Makes an answer, for all who wait for it.
-    async fn lead(self, lead: Lead) -> std::result::Result<T::Answer, CallError> {
+    async fn lead(mut self, lead: Lead) -> std::result::Result<T::Answer, CallError> {
         let _lease = match self.lease().await {
             Turn::Made(answer) => {
                 count(&self.counters().joined);
@@ -425,6 +425,10 @@ impl<T: Cacheable> Passage<T> {
             }
             Turn::Mine(lease) => lease,
         };
+        // What was taken out until now does not concern what is made from now on.
+        if let Some(known) = self.cache.invalidations.load_full() {
+            self.begun = known;
+        }
         count(&self.counters().misses);
         let personal = Arc::new(AtomicBool::new(false));
         let message = self.message.clone().outliving(Arc::clone(&personal));
